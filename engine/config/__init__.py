@@ -1,0 +1,24 @@
+"""Configuration: config.toml of the reference as it is, flags, profiles, project layers and trust."""
+
+from engine.config.config import Config, WorkspaceWrite, load
+from engine.config.errors import ConfigError
+from engine.config.features import FEATURES, Feature
+from engine.config.layers import Layer, parse_flag
+from engine.config.providers import DEMO, Provider
+from engine.config.trust import git_root, project_root, record_trusted
+
+__all__ = [
+    "DEMO",
+    "FEATURES",
+    "Config",
+    "ConfigError",
+    "Feature",
+    "Layer",
+    "Provider",
+    "WorkspaceWrite",
+    "git_root",
+    "load",
+    "parse_flag",
+    "project_root",
+    "record_trusted",
+]

@@ -1,0 +1,203 @@
+"""The configuration of one thread: all layers merged, checked and typed, frozen until it is read again.
+
+`load` is called at every thread start, so edits of config.toml apply to the next thread. What a later area
+needs and this struct does not name is in `table` (merged) and `layers` (one by one, lowest first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.config.errors import ConfigError
+from engine.config.features import enabled
+from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, keyed, merge, merged, read_layer
+from engine.config.providers import Provider, providers
+from engine.config.schema import Table
+from engine.config.trust import DEFAULT_MARKERS, TrustLevel, project_root, trust_level
+from engine.config.values import Mismatch
+
+DEFAULT_PROVIDER = "openai"
+DOC_MAX_BYTES = 32768
+
+
+class WorkspaceWrite(msgspec.Struct, frozen=True):
+    """`[sandbox_workspace_write]`: what the mode of that name allows besides writing below the cwd."""
+
+    writable_roots: tuple[str, ...] = ()
+    network_access: bool = False
+    exclude_tmpdir_env_var: bool = False
+    exclude_slash_tmp: bool = False
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings by their config keys; `None` where nothing is configured and the default depends on others."""
+
+    home: Path
+    cwd: Path
+    project_root: Path
+    trust: TrustLevel | None
+    layers: tuple[Layer, ...]
+    table: Table
+    features: frozenset[str]
+    providers: Mapping[str, Provider]
+    provider: Provider
+    model: str | None
+    review_model: str | None
+    model_reasoning_effort: str | None
+    plan_mode_reasoning_effort: str | None
+    model_reasoning_summary: str | None
+    model_verbosity: str | None
+    model_context_window: int | None
+    model_auto_compact_token_limit: int | None
+    model_supports_reasoning_summaries: bool | None
+    model_catalog_json: str | None
+    model_instructions_file: str | None
+    tool_output_token_limit: int | None
+    service_tier: str | None
+    personality: str | None
+    approval_policy: str | Mapping[str, Any] | None
+    approvals_reviewer: str
+    sandbox_mode: str | None
+    workspace_write: WorkspaceWrite
+    default_permissions: str | None
+    instructions: str | None
+    developer_instructions: str | None
+    compact_prompt: str | None
+    project_doc_max_bytes: int
+    project_doc_fallback_filenames: tuple[str, ...]
+    project_root_markers: tuple[str, ...]
+    include_environment_context: bool
+    include_permissions_instructions: bool
+    hide_agent_reasoning: bool
+    show_raw_agent_reasoning: bool
+    chatgpt_base_url: str
+    forced_login_method: str | None
+
+    def get(self, dotted: str, default: Any = None) -> Any:
+        """The merged value under a dotted key, such as `"history.persistence"`."""
+        found: Any = self.table
+        for key in dotted.split("."):
+            if not isinstance(found, Mapping) or key not in found:
+                return default
+            found = found[key]
+        return found
+
+    def feature(self, name: str) -> bool:
+        """Is this feature flag on?"""
+        return name in self.features
+
+
+def load(
+    home: Path,
+    overrides: Mapping[str, object],
+    cwd: Path,
+    explicit: Mapping[str, object] | None = None,
+) -> Config:
+    """Read the configuration for a folder.
+
+    :param home: CODEX_HOME, an absolute path
+    :param overrides: dotted keys of `-c` flags and of a request's `config`; a profile lies above them
+    :param cwd: the thread's folder, absolute; it need not exist
+    :param explicit: top-level keys that a request sets by parameters of its own; they lie above everything
+    :raises ConfigError: naming the file and the place, or the key, of what is wrong
+    """
+    flags = flag_layer(overrides, cwd)
+    base = [
+        layer
+        for layer in (read_layer("system", SYSTEM_FILE), read_layer("user", home / "config.toml"))
+        if layer
+    ]
+    table = merged([*base, flags])
+    root = project_root(cwd, table.get("project_root_markers", DEFAULT_MARKERS))
+    trust = trust_level(table, cwd, root)
+    layers = (*base, *(_project_layers(home, cwd, root) if trust == "trusted" else ()), flags)
+    table = merged(layers)
+    merge(table, _profile(table))
+    merge(table, {key: value for key, value in (explicit or {}).items() if value is not None})
+    check(table)
+    try:
+        known = providers(table)
+    except Mismatch as error:
+        raise keyed(error) from error
+    wanted = table.get("model_provider", DEFAULT_PROVIDER)
+    if wanted not in known:
+        raise ConfigError(f"Model provider `{wanted}` not found")
+    return _typed(home, cwd, root, trust, layers, table, known, known[wanted])
+
+
+def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:
+    """`.codex/config.toml` of every folder from the root down to the cwd, the user's own home left out."""
+    way = [folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
+    folders = [folder / ".codex" for folder in reversed(way) if folder / ".codex" != home]
+    return [layer for folder in folders if (layer := read_layer("project", folder / "config.toml"))]
+
+
+def _profile(table: Table) -> Table:
+    name = table.get("profile")
+    if name is None:
+        return {}
+    profiles = table.get("profiles", {})
+    if name not in profiles:
+        raise ConfigError(f"config profile `{name}` not found")
+    profile: Table = profiles[name]
+    return profile
+
+
+def _typed(
+    home: Path,
+    cwd: Path,
+    root: Path,
+    trust: TrustLevel | None,
+    layers: tuple[Layer, ...],
+    table: Table,
+    known: Mapping[str, Provider],
+    provider: Provider,
+) -> Config:
+    features = enabled(table.get("features", {}))
+    tier = table.get("service_tier")
+    return Config(
+        home=home,
+        cwd=cwd,
+        project_root=root,
+        trust=trust,
+        layers=layers,
+        table=table,
+        features=features,
+        providers=known,
+        provider=provider,
+        model=table.get("model"),
+        review_model=table.get("review_model"),
+        model_reasoning_effort=table.get("model_reasoning_effort"),
+        plan_mode_reasoning_effort=table.get("plan_mode_reasoning_effort"),
+        model_reasoning_summary=table.get("model_reasoning_summary"),
+        model_verbosity=table.get("model_verbosity"),
+        model_context_window=table.get("model_context_window"),
+        model_auto_compact_token_limit=table.get("model_auto_compact_token_limit"),
+        model_supports_reasoning_summaries=table.get("model_supports_reasoning_summaries"),
+        model_catalog_json=table.get("model_catalog_json"),
+        model_instructions_file=table.get("model_instructions_file"),
+        tool_output_token_limit=table.get("tool_output_token_limit"),
+        service_tier=None if tier == "fast" and "fast_mode" not in features else tier,
+        personality=table.get("personality"),
+        approval_policy=table.get("approval_policy"),
+        approvals_reviewer=table.get("approvals_reviewer", "user"),
+        sandbox_mode=table.get("sandbox_mode"),
+        workspace_write=msgspec.convert(table.get("sandbox_workspace_write", {}), WorkspaceWrite),
+        default_permissions=table.get("default_permissions"),
+        instructions=table.get("instructions"),
+        developer_instructions=table.get("developer_instructions"),
+        compact_prompt=table.get("compact_prompt"),
+        project_doc_max_bytes=table.get("project_doc_max_bytes", DOC_MAX_BYTES),
+        project_doc_fallback_filenames=tuple(table.get("project_doc_fallback_filenames", ())),
+        project_root_markers=tuple(table.get("project_root_markers", DEFAULT_MARKERS)),
+        include_environment_context=table.get("include_environment_context", True),
+        include_permissions_instructions=table.get("include_permissions_instructions", True),
+        hide_agent_reasoning=table.get("hide_agent_reasoning", False),
+        show_raw_agent_reasoning=table.get("show_raw_agent_reasoning", False),
+        chatgpt_base_url=table.get("chatgpt_base_url", "https://chatgpt.com/backend-api").rstrip("/"),
+        forced_login_method=table.get("forced_login_method"),
+    )

@@ -1,0 +1,134 @@
+"""The layers of a configuration: system, user, trusted project folders, flags; read, checked and merged.
+
+A file is checked before it is merged, so that a bad value is named with its file and place; the merged table
+is checked again for what flags brought in (spec: permissions section 9, hooks, models-and-limits section 1).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from engine.config.errors import ConfigError, place
+from engine.config.schema import TOP_LEVEL, Table, absolute
+from engine.config.values import Mismatch
+
+SYSTEM_FILE = Path("/etc/codex/config.toml")
+
+LayerKind = Literal["system", "user", "project", "flags"]
+
+_SYNTAX_PLACE = re.compile(r"^(?P<text>.*?) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One source of settings. `folder` is where relative paths in it start; `file` is absent for flags."""
+
+    kind: LayerKind
+    table: Table
+    folder: Path
+    file: Path | None = None
+
+
+def read_layer(kind: LayerKind, file: Path) -> Layer | None:
+    """The layer of a config file, or `None` if there is no such file.
+
+    :raises ConfigError: `<file>:<line>:<column>: <what is wrong>` for bad syntax or a bad value
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Failed to read config file {file}: {error}") from error
+    try:
+        table = tomllib.loads(text)
+        TOP_LEVEL.check(table, ())
+    except tomllib.TOMLDecodeError as error:
+        found = _SYNTAX_PLACE.match(str(error))
+        where = f"{file}:{found['line']}:{found['column']}: {found['text']}" if found else f"{file}: {error}"
+        raise ConfigError(where) from error
+    except Mismatch as error:
+        at = place(text, error.at)
+        where = f"{file}:{at[0]}:{at[1]}" if at else str(file)
+        raise ConfigError(
+            f"{where}: {error.text}" + ("" if at else f"\nin `{'.'.join(error.at)}`\n")
+        ) from error
+    return Layer(kind, absolute(table, file.parent), file.parent, file)
+
+
+def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
+    """The layer of `-c` flags and of the `config` object of a request: dotted keys and their values.
+
+    A null leaves the key alone. Not checked here: the merged table is.
+    """
+    table: Table = {}
+    for dotted, value in overrides.items():
+        if value is None:
+            continue
+        inner = table
+        *way, last = dotted.split(".")
+        for key in way:
+            entry = inner.setdefault(key, {})
+            inner = entry if isinstance(entry, dict) else inner.setdefault(key, {})
+        merge(inner, {last: value})
+    return Layer("flags", table, folder)
+
+
+def parse_flag(text: str) -> tuple[str, object]:
+    """`key=value` of the command line. The value is TOML if it parses, else the string itself.
+
+    :raises ConfigError: without `=` or with an empty key
+    """
+    key, separator, raw = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"Invalid override (missing '='): {text}")
+    raw = raw.strip()
+    try:
+        return key.strip(), tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), raw.strip("\"'")
+
+
+def merge(into: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Lay `over` on `into`, in place: tables are merged, everything else is replaced."""
+    for key, value in over.items():
+        below = into.get(key)
+        if isinstance(value, Mapping):
+            fresh = dict(below) if isinstance(below, Mapping) else {}
+            merge(fresh, value)
+            into[key] = fresh
+        else:
+            into[key] = value
+
+
+def merged(layers: Iterable[Layer]) -> Table:
+    """All layers in one checked table, later ones on top.
+
+    :raises ConfigError: naming the key, for a bad value that a flag brought in
+    """
+    table: Table = {}
+    for layer in layers:
+        merge(table, layer.table)
+    check(table)
+    return table
+
+
+def check(table: Mapping[str, Any]) -> None:
+    """Check a merged table.
+
+    :raises ConfigError: naming the key
+    """
+    try:
+        TOP_LEVEL.check(table, ())
+    except Mismatch as error:
+        raise keyed(error) from error
+
+
+def keyed(error: Mismatch) -> ConfigError:
+    """The error of a value that has no file, in the reference's form."""
+    return ConfigError(f"{error.text}\nin `{'.'.join(error.at)}`\n")

@@ -1,0 +1,133 @@
+"""The keys of config.toml that this engine understands, as one table of kinds.
+
+Unknown keys are fine: they stay in the merged table for whoever reads them later. Names and variants are the
+reference's (0.125.0). Nothing here reads files; paths inside values are made absolute by `absolute`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.config.values import Choice, Flag, Kind, ListOf, Section, TableOf, Text, Whole
+
+Table = dict[str, Any]
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+SANDBOX_MODES = ("read-only", "workspace-write", "danger-full-access")
+TRUST_LEVELS = ("trusted", "untrusted")
+
+GRANULAR = Section(
+    {
+        "sandbox_approval": Flag(),
+        "rules": Flag(),
+        "skill_approval": Flag(),
+        "request_permissions": Flag(),
+        "mcp_elicitations": Flag(),
+    },
+    required=("sandbox_approval", "rules", "mcp_elicitations"),
+)
+APPROVAL_POLICY = Choice(
+    ("untrusted", "on-failure", "on-request", "granular", "never"), tables=(("granular", GRANULAR),)
+)
+
+PROVIDER = Section(
+    {
+        "name": Text(),
+        "base_url": Text(),
+        "env_key": Text(),
+        "env_key_instructions": Text(),
+        "experimental_bearer_token": Text(),
+        "wire_api": Choice(("responses",)),
+        "query_params": TableOf(Text()),
+        "http_headers": TableOf(Text()),
+        "env_http_headers": TableOf(Text()),
+        "request_max_retries": Whole("u64"),
+        "stream_max_retries": Whole("u64"),
+        "stream_idle_timeout_ms": Whole("u64"),
+        "websocket_connect_timeout_ms": Whole("u64"),
+        "requires_openai_auth": Flag(),
+        "supports_websockets": Flag(),
+    }
+)
+
+# What a profile may set as well as the top level.
+_MODEL_KEYS: dict[str, Kind] = {
+    "model": Text(),
+    "model_provider": Text(),
+    "approval_policy": APPROVAL_POLICY,
+    "approvals_reviewer": Choice(("user", "auto_review"), also=("guardian_subagent",)),
+    "sandbox_mode": Choice(SANDBOX_MODES),
+    "model_reasoning_effort": Choice(EFFORTS),
+    "plan_mode_reasoning_effort": Choice(EFFORTS),
+    "model_reasoning_summary": Choice(("auto", "concise", "detailed", "none")),
+    "model_verbosity": Choice(("low", "medium", "high")),
+    "model_catalog_json": Text(file=True),
+    "model_instructions_file": Text(file=True),
+    "personality": Choice(("none", "friendly", "pragmatic")),
+    "service_tier": Choice(("fast", "flex")),
+    "chatgpt_base_url": Text(),
+    "features": Section({}),
+}
+
+TOP_LEVEL = Section(
+    {
+        **_MODEL_KEYS,
+        "profile": Text(),
+        "profiles": TableOf(Section(_MODEL_KEYS)),
+        "model_providers": TableOf(PROVIDER),
+        "model_context_window": Whole(),
+        "model_auto_compact_token_limit": Whole(),
+        "model_supports_reasoning_summaries": Flag(),
+        "review_model": Text(),
+        "tool_output_token_limit": Whole("usize"),
+        "openai_base_url": Text(),
+        "instructions": Text(),
+        "developer_instructions": Text(),
+        "compact_prompt": Text(),
+        "default_permissions": Text(),
+        "permissions": Section({}),
+        "sandbox_workspace_write": Section(
+            {
+                "writable_roots": ListOf(Text(file=True)),
+                "network_access": Flag(),
+                "exclude_tmpdir_env_var": Flag(),
+                "exclude_slash_tmp": Flag(),
+            }
+        ),
+        "project_doc_max_bytes": Whole("usize"),
+        "project_doc_fallback_filenames": ListOf(Text()),
+        "project_root_markers": ListOf(Text()),
+        "projects": TableOf(Section({"trust_level": Choice(TRUST_LEVELS)})),
+        "include_environment_context": Flag(),
+        "include_permissions_instructions": Flag(),
+        "hide_agent_reasoning": Flag(),
+        "show_raw_agent_reasoning": Flag(),
+        "history": Section({"persistence": Choice(("save-all", "none")), "max_bytes": Whole("usize")}),
+        "notify": ListOf(Text()),
+        "forced_login_method": Choice(("chatgpt", "api")),
+        "forced_chatgpt_workspace_id": Text(),
+        "cli_auth_credentials_store": Choice(("file", "keyring", "auto", "ephemeral")),
+        "skills": Section({"bundled": Section({"enabled": Flag()}), "include_instructions": Flag()}),
+        "mcp_servers": TableOf(Section({})),
+    }
+)
+
+
+def absolute(table: Mapping[str, Any], base: Path) -> Table:
+    """A copy of the (checked) table in which paths are absolute: `~` is HOME, others are joined to `base`."""
+    return {key: _absolute(TOP_LEVEL.keys.get(key), value, base) for key, value in table.items()}
+
+
+def _absolute(kind: Kind | None, value: Any, base: Path) -> Any:
+    if isinstance(kind, Text) and kind.file:
+        return os.path.normpath(base / os.path.expanduser(value))
+    if isinstance(kind, ListOf):
+        return [_absolute(kind.kind, entry, base) for entry in value]
+    if isinstance(kind, Section):
+        return {key: _absolute(kind.keys.get(key), inner, base) for key, inner in value.items()}
+    if isinstance(kind, TableOf):
+        return {key: _absolute(kind.kind, inner, base) for key, inner in value.items()}
+    return value
