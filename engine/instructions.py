@@ -1,0 +1,75 @@
+"""AGENTS.md: which files speak to the model, and the text made of them (spec: instruction-sources).
+
+Read when a thread is started, resumed or forked, trusted or not. It only reads; a file that cannot be read is
+as good as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.config import Config, project_root
+
+NAMES = ("AGENTS.override.md", "AGENTS.md")
+SEPARATOR = "\n\n--- project-doc ---\n\n"
+
+
+class Instructions(msgspec.Struct, frozen=True):
+    """The files found, absolute, in reading order (also blank ones and those cut away), and their text."""
+
+    sources: tuple[str, ...] = ()
+    text: str | None = None
+
+
+def discover(config: Config, cwd: Path) -> Instructions:
+    """The instructions for a thread in `cwd`."""
+    common = _global(config.home)
+    names = (*NAMES, *config.project_doc_fallback_filenames)
+    files = _project_files(cwd, config.project_root_markers, names) if config.project_doc_max_bytes else []
+    project = "\n\n".join(_within(files, config.project_doc_max_bytes))
+    parts = [part for part in (common[1] if common else "", project) if part]
+    sources = ([str(common[0])] if common else []) + [str(file) for file in files]
+    return Instructions(tuple(sources), SEPARATOR.join(parts) or None)
+
+
+def _global(home: Path) -> tuple[Path, str] | None:
+    """The user's own file and its trimmed text; a blank override does not hide the file behind it."""
+    for name in NAMES:
+        text = _read(home / name).decode(errors="replace").strip()
+        if text:
+            return home / name, text
+    return None
+
+
+def _project_files(cwd: Path, markers: Sequence[str], names: Sequence[str]) -> list[Path]:
+    """At most one file per folder, from the project root down to `cwd`."""
+    root = project_root(cwd, markers)
+    way = [folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
+    found = [
+        next((folder / name for name in names if (folder / name).is_file()), None) for folder in reversed(way)
+    ]
+    return [file for file in found if file]
+
+
+def _within(files: Sequence[Path], budget: int) -> list[str]:
+    """The texts that are not blank, the last one cut where the bytes of the budget end."""
+    texts = []
+    for file in files:
+        if budget <= 0:
+            break
+        data = _read(file)[:budget]
+        text = data.decode(errors="replace")
+        if text.strip():
+            texts.append(text)
+            budget -= len(data)
+    return texts
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
