@@ -1,0 +1,1 @@
+"""What is on disk: events, lines, files. This package gives bytes no meaning; `projections` does."""
