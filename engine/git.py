@@ -12,15 +12,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from rollouts import events as ev
+
 TIME_LIMIT = 5.0
-
-
-class GitInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`session_meta.git`: each part is absent when unknown (spec: rollout-format, section 3)."""
-
-    commit_hash: str | None = None
-    branch: str | None = None
-    repository_url: str | None = None
 
 
 class Workspace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -31,7 +25,7 @@ class Workspace(msgspec.Struct, frozen=True, omit_defaults=True):
     has_changes: bool | None = None
 
 
-async def info(cwd: Path, limit: float = TIME_LIMIT) -> GitInfo | None:
+async def info(cwd: Path, limit: float = TIME_LIMIT) -> ev.GitInfo | None:
     """Commit, branch and URL of `origin` of the repository around `cwd`; `None` outside of one.
 
     :param limit: seconds for each question to git; what is not known by then is left out
@@ -48,7 +42,9 @@ async def info(cwd: Path, limit: float = TIME_LIMIT) -> GitInfo | None:
         group.start_soon(ask, "branch", "rev-parse", "--abbrev-ref", "HEAD")
         group.start_soon(ask, "url", "remote", "get-url", "origin")
     branch = found["branch"]
-    return GitInfo(found["commit"] or None, None if branch in ("HEAD", "") else branch, found["url"] or None)
+    return ev.GitInfo(
+        found["commit"] or None, None if branch in ("HEAD", "") else branch, found["url"] or None
+    )
 
 
 async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspace] | None:

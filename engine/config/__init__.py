@@ -4,10 +4,11 @@ from engine.config.config import Config, WorkspaceWrite, load
 from engine.config.errors import ConfigError
 from engine.config.features import FEATURES, Feature
 from engine.config.layers import Layer, parse_flag
-from engine.config.providers import DEMO, Provider
+from engine.config.providers import BUILT_IN, DEMO, Provider
 from engine.config.trust import git_root, project_root, record_trusted
 
 __all__ = [
+    "BUILT_IN",
     "DEMO",
     "FEATURES",
     "Config",

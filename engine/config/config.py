@@ -14,11 +14,10 @@ import msgspec
 
 from engine.config.errors import ConfigError
 from engine.config.features import enabled
-from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, keyed, merge, merged, read_layer
+from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, merge, merged, read_layer
 from engine.config.providers import Provider, providers
 from engine.config.schema import Table
 from engine.config.trust import DEFAULT_MARKERS, TrustLevel, project_root, trust_level
-from engine.config.values import Mismatch
 
 DEFAULT_PROVIDER = "openai"
 DOC_MAX_BYTES = 32768
@@ -44,6 +43,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     table: Table
     features: frozenset[str]
     providers: Mapping[str, Provider]
+    provider_id: str
     provider: Provider
     model: str | None
     review_model: str | None
@@ -119,14 +119,11 @@ def load(
     merge(table, _profile(table))
     merge(table, {key: value for key, value in (explicit or {}).items() if value is not None})
     check(table)
-    try:
-        known = providers(table)
-    except Mismatch as error:
-        raise keyed(error) from error
+    known = providers(table)
     wanted = table.get("model_provider", DEFAULT_PROVIDER)
     if wanted not in known:
         raise ConfigError(f"Model provider `{wanted}` not found")
-    return _typed(home, cwd, root, trust, layers, table, known, known[wanted])
+    return _typed(home, cwd, root, trust, layers, table, known, wanted)
 
 
 def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:
@@ -155,7 +152,7 @@ def _typed(
     layers: tuple[Layer, ...],
     table: Table,
     known: Mapping[str, Provider],
-    provider: Provider,
+    provider_id: str,
 ) -> Config:
     features = enabled(table.get("features", {}))
     tier = table.get("service_tier")
@@ -168,7 +165,8 @@ def _typed(
         table=table,
         features=features,
         providers=known,
-        provider=provider,
+        provider_id=provider_id,
+        provider=known[provider_id],
         model=table.get("model"),
         review_model=table.get("review_model"),
         model_reasoning_effort=table.get("model_reasoning_effort"),

@@ -20,13 +20,15 @@ class ConfigError(Exception):
 def place(text: str, keys: tuple[str, ...]) -> tuple[int, int] | None:
     """Line and column, both from 1, of the value under `keys` in a TOML text, or `None` if not found.
 
-    Looks at headers and at `key = value` lines only; inside an inline table or a list it is the outermost
-    value that is found.
+    Looks at headers and at `key = value` lines only: of a table it is the first header, inside an inline
+    table or a list the outermost value.
     """
     header: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
         if found := _HEADER.match(line):
             header = _split(found["keys"])
+            if header[: len(keys)] == keys:
+                return number, found.start("keys") + 1
         elif found := _SETTING.match(line):
             here = header + _split(found["keys"])
             if here == keys[: len(here)]:

@@ -56,7 +56,7 @@ def read_layer(kind: LayerKind, file: Path) -> Layer | None:
         at = place(text, error.at)
         where = f"{file}:{at[0]}:{at[1]}" if at else str(file)
         raise ConfigError(
-            f"{where}: {error.text}" + ("" if at else f"\nin `{'.'.join(error.at)}`\n")
+            f"{where}: {error.text}" + ("" if at else f"\nin `{error.at[0] if error.at else ''}`\n")
         ) from error
     return Layer(kind, absolute(table, file.parent), file.parent, file)
 
@@ -130,5 +130,5 @@ def check(table: Mapping[str, Any]) -> None:
 
 
 def keyed(error: Mismatch) -> ConfigError:
-    """The error of a value that has no file, in the reference's form."""
-    return ConfigError(f"{error.text}\nin `{'.'.join(error.at)}`\n")
+    """The error of a value that has no file, in the reference's form: only the outermost key is named."""
+    return ConfigError(f"{error.text}\nin `{error.at[0] if error.at else ''}`\n")

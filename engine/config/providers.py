@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from engine.config.values import Mismatch
-
 #: Answers without network; for trying the engine and for tests.
 DEMO = "demo"
 
@@ -34,13 +32,12 @@ class Provider(msgspec.Struct, frozen=True):
     supports_websockets: bool = False
 
 
-def built_in(openai_base_url: str | None = None) -> dict[str, Provider]:
-    """The providers every configuration has. `openai_base_url` is the config key of that name."""
-    known = [
+BUILT_IN: Mapping[str, Provider] = {
+    provider.id: provider
+    for provider in (
         Provider(
             id="openai",
             name="OpenAI",
-            base_url=openai_base_url,
             env_http_headers={
                 "OpenAI-Organization": "OPENAI_ORGANIZATION",
                 "OpenAI-Project": "OPENAI_PROJECT",
@@ -48,22 +45,21 @@ def built_in(openai_base_url: str | None = None) -> dict[str, Provider]:
             requires_openai_auth=True,
             supports_websockets=True,
         ),
-        Provider(id=DEMO, name="Demo"),
         Provider(id="ollama", name="gpt-oss", base_url="http://localhost:11434/v1"),
         Provider(id="lmstudio", name="gpt-oss", base_url="http://localhost:1234/v1"),
-    ]
-    return {provider.id: provider for provider in known}
+        Provider(id=DEMO, name="Demo"),
+    )
+}
+
+#: Ids that a configuration may not use; `demo` is ours alone, so a configured provider of that id hides it.
+RESERVED = tuple(key for key in BUILT_IN if key != DEMO)
 
 
 def providers(table: Mapping[str, Any]) -> dict[str, Provider]:
-    """All providers of a checked, merged configuration; configured ones win over built-in ones.
-
-    :raises Mismatch: if a configured provider has no name
-    """
-    found = built_in(table.get("openai_base_url"))
-    fields = set(Provider.__struct_fields__) - {"id"}
-    for key, settings in table.get("model_providers", {}).items():
-        if not str(settings.get("name", "")).strip():
-            raise Mismatch(("model_providers",), f"model_providers.{key}: provider name must not be empty")
-        found[key] = Provider(id=key, **{name: settings[name] for name in settings if name in fields})
-    return found
+    """The built-in providers, `openai` with its configured URL, and those of a checked, merged configuration."""
+    openai = msgspec.structs.replace(BUILT_IN["openai"], base_url=table.get("openai_base_url"))
+    own = {
+        key: msgspec.convert({**settings, "id": key}, Provider)
+        for key, settings in table.get("model_providers", {}).items()
+    }
+    return {**BUILT_IN, "openai": openai, **own}

@@ -11,7 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.config.values import Choice, Flag, Kind, ListOf, Section, TableOf, Text, Whole
+import msgspec
+
+from engine.config.features import FEATURES
+from engine.config.providers import RESERVED
+from engine.config.values import (
+    Choice,
+    Flag,
+    Kind,
+    ListOf,
+    Mismatch,
+    Section,
+    TableOf,
+    Text,
+    Whole,
+)
+from engine.config.values import (
+    Path as Keys,
+)
 
 Table = dict[str, Any]
 
@@ -53,6 +70,32 @@ PROVIDER = Section(
     }
 )
 
+
+class Providers(msgspec.Struct, frozen=True):
+    """`[model_providers]`: none may take the id of a built-in one, and each has a name."""
+
+    kind: TableOf
+
+    def check(self, value: object, at: Keys) -> None:
+        """:raises Mismatch: at the whole table, as the reference does, or for the first bad value"""
+        self.kind.check(value, at)
+        assert isinstance(value, Mapping)
+        taken = ", ".join(f"`{key}`" for key in value if key in RESERVED)
+        if taken:
+            raise Mismatch(
+                at,
+                f"model_providers contains reserved built-in provider IDs: {taken}."
+                " Built-in providers cannot be overridden. Rename your custom provider (for example,"
+                " `openai-custom`).",
+            )
+        for key, settings in value.items():
+            if not settings.get("name", "").strip():
+                raise Mismatch(at, f"model_providers.{key}: provider name must not be empty")
+
+
+# Flags that may also be a table with settings of their own.
+_FEATURE_TABLES = ("multi_agent_v2",)
+
 # What a profile may set as well as the top level.
 _MODEL_KEYS: dict[str, Kind] = {
     "model": Text(),
@@ -69,7 +112,7 @@ _MODEL_KEYS: dict[str, Kind] = {
     "personality": Choice(("none", "friendly", "pragmatic")),
     "service_tier": Choice(("fast", "flex")),
     "chatgpt_base_url": Text(),
-    "features": Section({}),
+    "features": Section({name: Flag() for name in FEATURES if name not in _FEATURE_TABLES}),
 }
 
 TOP_LEVEL = Section(
@@ -77,7 +120,7 @@ TOP_LEVEL = Section(
         **_MODEL_KEYS,
         "profile": Text(),
         "profiles": TableOf(Section(_MODEL_KEYS)),
-        "model_providers": TableOf(PROVIDER),
+        "model_providers": Providers(TableOf(PROVIDER)),
         "model_context_window": Whole(),
         "model_auto_compact_token_limit": Whole(),
         "model_supports_reasoning_summaries": Flag(),

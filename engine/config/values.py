@@ -105,7 +105,7 @@ class Choice(msgspec.Struct, frozen=True):
             return
         kinds = dict(self.tables)
         if not isinstance(value, Mapping):
-            raise _wrong_type(value, at, "string or table")
+            raise Mismatch(at, "wanted string or table")
         for name, inner in value.items():
             if name not in kinds:
                 raise Mismatch(at, f"unknown variant `{name}`, expected {listed(self.names)}")
