@@ -1,0 +1,95 @@
+"""The overlay: what clients see of a thread beyond its durable state, for the open turn only.
+
+Built from the same events as everything else, never written, gone when the turn ends: the thread's status, the
+running turn's header and its items so far. A connection that joins a running turn gets these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from projections import items
+from projections import protocol as p
+from projections.turns import TurnBuilder
+from rollouts import events as ev
+from rollouts.codec import Line
+
+IDLE = p.IdleThreadStatus()
+SYSTEM_ERROR = p.SystemErrorThreadStatus()
+
+
+class Overlay:
+    """Status and open turn of one loaded thread."""
+
+    def __init__(self) -> None:
+        self.status: p.ThreadStatus = IDLE
+        self.turn_id: str | None = None
+        self._turn_status: p.TurnStatus = "inProgress"
+        self._error: p.TurnError | None = None
+        self._started_at: int | None = None
+        self._completed_at: int | None = None
+        self._duration_ms: int | None = None
+        self._builder: TurnBuilder | None = None
+
+    def apply(self, event: ev.Body) -> None:
+        """Fold one event, written or not."""
+        change = _CHANGES.get(type(event))
+        if change is not None:
+            change(self, event)
+        if self._builder is not None:
+            self._builder.apply(Line(timestamp="", body=event))
+
+    def turn(self) -> p.Turn:
+        """The open (or just ended) turn as notifications show it: without items."""
+        return p.Turn(
+            id=self.turn_id or "",
+            items=[],
+            status=self._turn_status,
+            error=self._error,
+            started_at=self._started_at,
+            completed_at=self._completed_at,
+            duration_ms=self._duration_ms,
+        )
+
+    def running_turn(self) -> p.Turn | None:
+        """The open turn with its items so far; their ids count from `item-1` (spec thread-lifecycle 3)."""
+        turns = self._builder.turns() if self._builder is not None else []
+        return turns[-1] if turns else None
+
+    def _started(self, event: ev.TaskStarted) -> None:
+        self.status = p.ActiveThreadStatus(active_flags=[])
+        self.turn_id = event.turn_id
+        self._turn_status, self._error = "inProgress", None
+        self._started_at, self._completed_at, self._duration_ms = event.started_at, None, None
+        self._builder = TurnBuilder()
+
+    def _failed(self, event: ev.ErrorEvent) -> None:
+        self.status = SYSTEM_ERROR
+        if self._builder is not None:
+            self._turn_status = "failed"
+            info = items.error_info(event.codex_error_info)
+            self._error = p.TurnError(message=event.message, codex_error_info=info)
+
+    def _completed(self, event: ev.TaskComplete) -> None:
+        self._end(event.completed_at, event.duration_ms)
+        if self._turn_status == "inProgress":
+            self._turn_status = "completed"
+
+    def _aborted(self, event: ev.TurnAborted) -> None:
+        self._end(event.completed_at, event.duration_ms)
+        self._turn_status = "interrupted"
+
+    def _end(self, completed_at: int | None, duration_ms: int | None) -> None:
+        if self.status != SYSTEM_ERROR:
+            self.status = IDLE
+        self._completed_at, self._duration_ms = completed_at, duration_ms
+        self._builder = None
+
+
+_CHANGES: dict[type, Callable[[Overlay, Any], None]] = {
+    ev.TaskStarted: Overlay._started,
+    ev.ErrorEvent: Overlay._failed,
+    ev.TaskComplete: Overlay._completed,
+    ev.TurnAborted: Overlay._aborted,
+}

@@ -1,0 +1,65 @@
+"""How a turn ends: completed, failed or interrupted, each with its lines in the reference's order."""
+
+from __future__ import annotations
+
+from engine.turn.call import record_outputs
+from engine.turn.machine import Turn
+from engine.turn.replies import TurnFailed
+from engine.turn.setup import TurnSetup, accept
+from rollouts import events as ev
+
+ABORTED_MARKER = (
+    "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running unified exec processes may "
+    "still be running in the background. If any tools/commands were aborted, they may have partially executed.\n"
+    "</turn_aborted>"
+)
+
+
+def complete(turn: Turn, last_message: str | None) -> None:
+    """The model has nothing more to do."""
+    turn.emit(
+        ev.TaskComplete(
+            turn_id=turn.id,
+            last_agent_message=last_message,
+            completed_at=int(turn.now.timestamp()),
+            duration_ms=turn.elapsed_ms,
+            time_to_first_token_ms=turn.first_token_ms,
+        )
+    )
+    turn.finish("completed")
+
+
+def fail(turn: Turn, failure: TurnFailed) -> None:
+    """The turn cannot go on; the thread can."""
+    turn.emit(ev.ErrorEvent(message=failure.message, codex_error_info=failure.info.file()))
+    turn.emit(
+        ev.TurnErrorLine(turn_id=turn.id, message=failure.message, codex_error_info=failure.info.file())
+    )
+    turn.emit(
+        ev.TaskComplete(
+            turn_id=turn.id,
+            last_agent_message=None,
+            completed_at=int(turn.now.timestamp()),
+            duration_ms=turn.elapsed_ms,
+        )
+    )
+    turn.finish("failed")
+
+
+def abort(turn: Turn, setup: TurnSetup, reason: ev.AbortReason) -> None:
+    """Interrupted. Input the client heard acknowledged but the model never saw is kept (the reference drops it)."""
+    record_outputs(turn)
+    waiting, turn.pending = turn.pending, []
+    for user in waiting:
+        accept(turn, setup, user)
+    marker = ev.Message(role="user", content=(ev.InputText(text=ABORTED_MARKER),))
+    turn.emit(marker)
+    turn.emit(
+        ev.TurnAborted(
+            turn_id=turn.id,
+            reason=reason,
+            completed_at=int(turn.now.timestamp()),
+            duration_ms=turn.elapsed_ms,
+        )
+    )
+    turn.finish("interrupted")

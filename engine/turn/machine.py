@@ -1,0 +1,208 @@
+"""The turn machine: runs scripts and turns inputs into effects.
+
+Theory of operation. A *script* is a generator. It emits events through its `Turn` as it goes and yields when it
+has to wait: for an operation (`Run`) or for other scripts (`Join`). The machine keeps three things only: the
+open keys, the scripts that wait for them, and the order in which scripts were spawned. An input names a key; the
+machine resumes the script behind it and answers with the effects that piled up until everything waits again.
+
+Two rules. Nothing in this package touches a clock, a random source or anything outside: time comes with the
+input, ids from an iterator. And answers to closed keys are dropped here, in one place, so no script ever sees
+the result of an operation it has cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
+from typing import Any
+
+from engine.turn.effects import (
+    Cancel,
+    Done,
+    Effect,
+    Emit,
+    Finish,
+    Input,
+    Interrupt,
+    Progress,
+    Start,
+    Steer,
+    Submission,
+)
+from engine.turn.meter import Meter
+from engine.turn.ops import Op
+from rollouts import events as ev
+
+
+class Interrupted(Exception):
+    """Thrown into every script when the turn is interrupted; each says what its half-done item becomes."""
+
+    def __init__(self, reason: ev.AbortReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Run:
+    """Yielded by a script: start `op`, hand its progress to `on_progress`, resume with its result."""
+
+    __slots__ = ("on_progress", "op")
+
+    def __init__(self, op: Op, on_progress: Callable[[Any], None] | None = None) -> None:
+        self.op = op
+        self.on_progress = on_progress
+
+
+class Join:
+    """Yielded by a script: resume when all these tasks have ended."""
+
+    __slots__ = ("tasks",)
+
+    def __init__(self, tasks: list[Task]) -> None:
+        self.tasks = tasks
+
+
+Script = Generator[Run | Join, Any, Any]
+
+
+class Task:
+    """A spawned script: its result once it is `done`."""
+
+    __slots__ = ("done", "result", "script", "waits_for")
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.waits_for: Run | Join | None = None
+        self.done = False
+        self.result: Any = None
+
+
+class Turn:
+    """What a script sees of its turn: emit, spawn, pending input, time and ids."""
+
+    def __init__(
+        self, turn_id: str, ids: Iterator[str], now: datetime, meter: Meter, jitter: Iterator[float]
+    ) -> None:
+        self.id = turn_id
+        self.ids = ids
+        self.meter = meter
+        self.jitter = jitter
+        """Factors around 1 for delays between retries."""
+        self.now = now
+        self.started = now
+        self.pending: list[Submission] = []
+        """Input that came while a reply was streaming."""
+        self.calls: list[Task] = []
+        """Calls of the current reply whose outputs are not recorded yet, in call order."""
+        self.first_token_ms: int | None = None
+        """Milliseconds from the start to the first output of the model."""
+        self.turn_state: str | None = None
+        """What the server wants echoed on the later requests of this turn (spec turns 4.2)."""
+        self.rerouted = False
+        """Whether the user was told that another model answers."""
+        self._effects: list[Effect] = []
+        self._spawned: list[Task] = []
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the turn started."""
+        return max(0, round((self.now - self.started).total_seconds() * 1000))
+
+    def emit(self, event: ev.Body) -> None:
+        """Say that something happened."""
+        self._effects.append(Emit(event))
+
+    def finish(self, outcome: str) -> None:
+        """Say that the turn is over; nothing may be emitted after it."""
+        self._effects.append(Finish(outcome))
+
+    def spawn(self, script: Script) -> Task:
+        """Run another script beside this one; it starts before the current step ends."""
+        task = Task(script)
+        self._spawned.append(task)
+        return task
+
+
+class Machine:
+    """Runs one turn. `start()` gives the first effects, `feed()` those of each input."""
+
+    def __init__(self, turn: Turn, main: Callable[[Turn], Script]) -> None:
+        self._turn = turn
+        self._main = Task(main(turn))
+        self._tasks: list[Task] = []
+        self._open: dict[int, Task] = {}
+        self._next_key = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the turn has finished."""
+        return self._main.done
+
+    def start(self) -> list[Effect]:
+        """Run up to the first waits."""
+        self._resume(self._main, None, None)
+        return self._settle()
+
+    def feed(self, given: Input) -> list[Effect]:
+        """Take one input, answer with what has to happen."""
+        self._turn.now = given.now
+        if self.done:
+            return []
+        match given:
+            case Steer(input=user):
+                self._turn.pending.append(user)
+            case Interrupt(reason=reason):
+                self._interrupt(reason)
+            case Progress(key=key, data=data):
+                self._progress(key, data)
+            case Done(key=key, result=result, error=error):
+                task = self._open.pop(key, None)
+                if task is not None:
+                    self._resume(task, result, error)
+        return self._settle()
+
+    def _progress(self, key: int, data: object) -> None:
+        task = self._open.get(key)
+        if task is not None and isinstance(task.waits_for, Run) and task.waits_for.on_progress is not None:
+            task.waits_for.on_progress(data)
+
+    def _interrupt(self, reason: ev.AbortReason) -> None:
+        for key in self._open:
+            self._turn._effects.append(Cancel(key))
+        self._open.clear()
+        for task in [*self._tasks, self._main]:
+            if not task.done:
+                self._resume(task, None, Interrupted(reason))
+
+    def _settle(self) -> list[Effect]:
+        """Start what was spawned, wake what can go on, until everything waits for a key."""
+        moved = True
+        while moved:
+            moved = False
+            spawned, self._turn._spawned = self._turn._spawned, []
+            for task in spawned:
+                self._tasks.append(task)
+                self._resume(task, None, None)
+                moved = True
+            for task in [self._main, *self._tasks]:
+                if isinstance(task.waits_for, Join) and all(each.done for each in task.waits_for.tasks):
+                    self._resume(task, None, None)
+                    moved = True
+        self._tasks = [task for task in self._tasks if not task.done]
+        effects, self._turn._effects = self._turn._effects, []
+        if self.done:
+            effects.extend(Cancel(key) for key in self._open)
+            self._open.clear()
+        return effects
+
+    def _resume(self, task: Task, value: object, error: Exception | None) -> None:
+        task.waits_for = None
+        try:
+            wait = task.script.throw(error) if error is not None else task.script.send(value)
+        except StopIteration as stop:
+            task.done, task.result = True, stop.value
+            return
+        task.waits_for = wait
+        if isinstance(wait, Run):
+            self._next_key += 1
+            self._open[self._next_key] = task
+            self._turn._effects.append(Start(self._next_key, wait.op))

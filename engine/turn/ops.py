@@ -1,0 +1,31 @@
+"""The operations a turn can ask for: side effects with a name, carried out by the runner's table.
+
+An operation is plain data. A new capability is a new operation here, a coroutine in the runner's table and a
+script that yields it; the machine stays as it is.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One attempt at a model reply for the folded window.
+
+    Progress: the reply's stream events (`engine.turn.replies`). Result: None once the reply is complete.
+    Error: `engine.turn.replies.ModelFailure`.
+    """
+
+    turn_id: str
+    client_metadata: dict[str, str] | None = None
+    turn_state: str | None = None
+    """Value of the `x-codex-turn-state` header of an earlier reply of this turn (spec turns 4.2)."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Let time pass. Result: None."""
+
+    seconds: float
+
+
+Op = Sample | Wait

@@ -1,0 +1,49 @@
+"""One model reply: ask for it, turn its stream into events, ask again when the connection breaks.
+
+A retried request starts from the recorded history: items completed before the break stay, a half-streamed
+message is not recorded and its item never completes (spec turns 7).
+"""
+
+from __future__ import annotations
+
+from engine.turn.call import run_calls
+from engine.turn.machine import Run, Script, Turn
+from engine.turn.ops import Sample, Wait
+from engine.turn.replies import ModelFailure, TurnFailed
+from engine.turn.setup import TurnSetup
+from engine.turn.stream import Reply
+from rollouts import events as ev
+
+FIRST_RETRY_SECONDS = 0.2
+
+
+def sample(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> Script:
+    """Get one complete reply; returns the text of its last assistant message, if any."""
+    retries = 0
+    while True:
+        reply = Reply(turn, setup)
+        try:
+            yield Run(Sample(turn.id, metadata, turn.turn_state), reply.take)
+        except ModelFailure as failure:
+            if failure.kind == "context_window" and setup.context_window is not None:
+                turn.emit(turn.meter.overflow(setup.context_window))
+            if failure.rate_limits is not None:
+                turn.emit(turn.meter.limits(failure.rate_limits))
+            yield from run_calls(turn)
+            if failure.retry is None or retries == setup.stream_max_retries:
+                raise TurnFailed(failure.message, failure.info) from failure
+            retries += 1
+            turn.emit(_reconnecting(failure, retries, setup.stream_max_retries))
+            yield Run(
+                Wait(failure.retry.delay or FIRST_RETRY_SECONDS * 2 ** (retries - 1) * next(turn.jitter))
+            )
+        else:
+            return reply.last_message
+
+
+def _reconnecting(failure: ModelFailure, attempt: int, limit: int) -> ev.StreamError:
+    return ev.StreamError(
+        message=f"Reconnecting... {attempt}/{limit}",
+        codex_error_info=failure.reconnect_info.file(),
+        additional_details=failure.message,
+    )

@@ -1,0 +1,52 @@
+"""How a turn opens: what it is given, its first events, and how user input enters it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.turn.effects import Submission
+from engine.turn.machine import Turn
+from rollouts import events as ev
+
+
+class TurnSetup(msgspec.Struct, frozen=True):
+    """All a regular turn needs to know beforehand; frozen, so that settings cannot change under a running turn."""
+
+    thread_id: str
+    input: Submission | None
+    opening: tuple[ev.Body, ...]
+    """Context messages that are new or changed, then the `turn_context`."""
+    context_window: int | None
+    """Effective window of the model in tokens (spec token-usage 2)."""
+    mode: str = "default"
+    """Collaboration mode kind."""
+    model: str = ""
+    stream_max_retries: int = 5
+    show_raw_reasoning: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+def open_turn(turn: Turn, setup: TurnSetup) -> None:
+    """Warnings about the settings, then `task_started`."""
+    for message in setup.warnings:
+        turn.emit(ev.Warning(message=message))
+    turn.emit(
+        ev.TaskStarted(
+            turn_id=turn.id,
+            started_at=int(turn.started.timestamp()),
+            model_context_window=setup.context_window,
+            collaboration_mode_kind=setup.mode,
+        )
+    )
+
+
+def accept(turn: Turn, setup: TurnSetup, user: Submission) -> None:
+    """User input becomes part of the turn: history, log and screen."""
+    item = ev.UserMessageItem(id=next(turn.ids), content=user.content)
+    message, *pulled_in = user.messages
+    turn.emit(message)
+    turn.emit(ev.ItemStarted(thread_id=setup.thread_id, turn_id=turn.id, item=item))
+    turn.emit(ev.ItemCompleted(thread_id=setup.thread_id, turn_id=turn.id, item=item))
+    turn.emit(user.shown)
+    for extra in pulled_in:
+        turn.emit(extra)

@@ -1,0 +1,152 @@
+"""Model stream to events: what each piece of a reply means for the log and for clients (spec turns 6).
+
+One `Reply` lives for one attempt. It emits events in the reference's order: for a finished item first what
+clients and the log see of it, then the response item itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.turn import replies as rp
+from engine.turn.call import start_call
+from engine.turn.items import legacy, texts, turn_item
+from engine.turn.machine import Turn
+from engine.turn.setup import TurnSetup
+from rollouts import events as ev
+
+
+class Reply:
+    """Takes the stream events of one attempt."""
+
+    def __init__(self, turn: Turn, setup: TurnSetup) -> None:
+        self._turn = turn
+        self._thread_id = setup.thread_id
+        self._setup = setup
+        self._active: str | None = None
+        """Id of the item that is being streamed; pieces without an id of their own belong to it."""
+        self._started: set[str] = set()
+        self.last_message: str | None = None
+        """Text of the last assistant message of this reply."""
+
+    def take(self, event: rp.StreamEvent) -> None:
+        """Handle one stream event."""
+        if self._turn.first_token_ms is None and not isinstance(
+            event, rp.Headers | rp.Created | rp.RateLimits | rp.Completed
+        ):
+            self._turn.first_token_ms = self._turn.elapsed_ms
+        _TAKE[type(event)](self, event)
+
+    def _headers(self, event: rp.Headers) -> None:
+        turn = self._turn
+        turn.turn_state = event.turn_state or turn.turn_state
+        for snapshot in event.rate_limits:
+            turn.emit(turn.meter.limits(snapshot))
+        served = event.model
+        if served is not None and served != self._setup.model and not turn.rerouted:
+            turn.rerouted = True
+            self._reroute(served)
+
+    def _limits(self, event: rp.RateLimits) -> None:
+        self._turn.emit(self._turn.meter.limits(event.snapshot))
+
+    def _reroute(self, served: str) -> None:
+        """The server answers with another model: say so once per turn, to clients and to the model."""
+        asked = self._setup.model
+        self._turn.emit(ev.ModelReroute(from_model=asked, to_model=served, reason="high_risk_cyber_activity"))
+        text = (
+            f"Your request was routed to {served} instead of {asked} because of its safety classification. "
+            "Some tasks may be answered by another model."
+        )
+        self._turn.emit(ev.Warning(message=text))
+        self._turn.emit(ev.Message(role="user", content=(ev.InputText(text=f"Warning: {text}"),)))
+
+    def _added(self, event: rp.ItemAdded) -> None:
+        self._active = event.id or next(self._turn.ids)
+        item = turn_item(self._active, event.item)
+        if item is not None:
+            self._start(item)
+
+    def _text(self, event: rp.TextDelta) -> None:
+        self._turn.emit(
+            ev.AgentMessageContentDelta(
+                thread_id=self._thread_id,
+                turn_id=self._turn.id,
+                item_id=self._item(event.item_id),
+                delta=event.delta,
+            )
+        )
+
+    def _item(self, named: str | None) -> str:
+        return named or self._active or ""
+
+    def _part(self, event: rp.SummaryPartAdded) -> None:
+        self._turn.emit(
+            ev.AgentReasoningSectionBreak(
+                item_id=self._item(event.item_id), summary_index=event.summary_index
+            )
+        )
+
+    def _summary(self, event: rp.SummaryTextDelta) -> None:
+        self._turn.emit(
+            ev.ReasoningContentDelta(
+                thread_id=self._thread_id,
+                turn_id=self._turn.id,
+                item_id=self._item(event.item_id),
+                delta=event.delta,
+                summary_index=event.summary_index,
+            )
+        )
+
+    def _raw(self, event: rp.ReasoningTextDelta) -> None:
+        self._turn.emit(
+            ev.ReasoningRawContentDelta(
+                thread_id=self._thread_id,
+                turn_id=self._turn.id,
+                item_id=self._item(event.item_id),
+                delta=event.delta,
+                content_index=event.content_index,
+            )
+        )
+
+    def _done(self, event: rp.ItemDone) -> None:
+        item = event.item
+        shown = turn_item(event.id or self._active or next(self._turn.ids), item)
+        self._active = None
+        if shown is not None:
+            if shown.id not in self._started:
+                self._start(shown)
+            self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
+            for told in legacy(shown, self._setup.show_raw_reasoning):
+                self._turn.emit(told)
+        if isinstance(item, ev.Message) and item.role == "assistant":
+            self.last_message = "".join(texts(item)) or self.last_message
+        self._turn.emit(item)
+        if isinstance(item, ev.FunctionCall | ev.CustomToolCall):
+            start_call(self._turn, item)
+
+    def _start(self, item: ev.TurnItem) -> None:
+        self._started.add(item.id)
+        self._turn.emit(ev.ItemStarted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
+
+    def _completed(self, event: rp.Completed) -> None:
+        self._turn.emit(self._turn.meter.reply(event.usage, self._setup.context_window))
+
+    def _ignored(self, event: rp.StreamEvent) -> None:
+        """Pieces that say nothing to clients or the log."""
+
+
+_TAKE: dict[type, Callable[[Reply, Any], None]] = {
+    rp.Headers: Reply._headers,
+    rp.ItemAdded: Reply._added,
+    rp.TextDelta: Reply._text,
+    rp.SummaryPartAdded: Reply._part,
+    rp.SummaryTextDelta: Reply._summary,
+    rp.ReasoningTextDelta: Reply._raw,
+    rp.CustomInputDelta: Reply._ignored,
+    rp.Created: Reply._ignored,
+    rp.RateLimits: Reply._limits,
+    rp.ItemDone: Reply._done,
+    rp.Completed: Reply._completed,
+}
