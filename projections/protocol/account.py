@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from projections.protocol.base import I32, I64, Wire
 
 
@@ -17,6 +19,8 @@ class ApiKeyAccount(Wire, frozen=True, kw_only=True, tag_field="type", tag="apiK
 class ChatgptAccount(Wire, frozen=True, kw_only=True, tag_field="type", tag="chatgpt"):
     email: str
     plan_type: PlanType
+    workspace_role: Literal["owner", "admin", "member"] | UnsetType = UNSET
+    is_workspace_owner: bool | UnsetType = UNSET
 
 
 class AmazonBedrockAccount(Wire, frozen=True, kw_only=True, tag_field="type", tag="amazonBedrock"):
@@ -45,6 +49,8 @@ class AccountUpdatedNotification(Wire, frozen=True, kw_only=True):
 
     auth_mode: AuthMode | None = None
     plan_type: PlanType | None = None
+    workspace_role: Literal["owner", "admin", "member"] | UnsetType = UNSET
+    is_workspace_owner: bool | UnsetType = UNSET
 
 
 AddCreditsNudgeCreditType: TypeAlias = Literal["credits", "usage_limit"]

@@ -86,16 +86,16 @@ class CommandExecutionRequestApprovalParams(Wire, frozen=True, kw_only=True):
     thread_id: str
     turn_id: str
     item_id: str
-    approval_id: str | None = None
-    reason: str | None = None
-    network_approval_context: NetworkApprovalContext | None = None
-    command: str | None = None
-    cwd: AbsolutePathBuf | None = None
-    command_actions: list[CommandAction] | None = None
-    additional_permissions: AdditionalPermissionProfile | None = None
-    proposed_execpolicy_amendment: list[str] | None = None
-    proposed_network_policy_amendments: list[NetworkPolicyAmendment] | None = None
-    available_decisions: list[CommandExecutionApprovalDecision] | None = None
+    approval_id: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    network_approval_context: NetworkApprovalContext | UnsetType = UNSET
+    command: str | UnsetType = UNSET
+    cwd: AbsolutePathBuf | UnsetType = UNSET
+    command_actions: list[CommandAction] | UnsetType = UNSET
+    additional_permissions: AdditionalPermissionProfile | UnsetType = UNSET
+    proposed_execpolicy_amendment: list[str] | UnsetType = UNSET
+    proposed_network_policy_amendments: list[NetworkPolicyAmendment] | UnsetType = UNSET
+    available_decisions: list[CommandExecutionApprovalDecision] | UnsetType = UNSET
 
 
 class CommandExecutionRequestApprovalResponse(Wire, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct
 
-U8: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 U16: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 U32: TypeAlias = Annotated[int, Meta(ge=0, le=4294967295)]
 # The library checks bounds up to 63 bits; above, a number is refused where it is used.
@@ -20,11 +19,11 @@ I64: TypeAlias = Annotated[int, Meta(ge=-9223372036854775808, le=922337203685477
 
 
 class Wire(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A published object: attributes in snake case, camel case on the wire unless the member says otherwise."""
+    """A published object: snake case here, camel case on the wire unless a member says otherwise."""
 
 
 class OneOf(Wire, frozen=True, kw_only=True):
-    """An object with exactly one member. Raises `ValueError` (a `ValidationError` when decoding) otherwise."""
+    """An object with exactly one member set; anything else is a `ValueError`."""
 
     def __post_init__(self) -> None:
         given = [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]

@@ -36,7 +36,7 @@ class ConfigLayer(Wire, frozen=True, kw_only=True):
     name: ConfigLayerSource
     version: str
     config: Any
-    disabled_reason: str | None = None
+    disabled_reason: str | UnsetType = UNSET
 
 
 class ConfigLayerMetadata(Wire, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class ConfigReadResponse(Wire, frozen=True, kw_only=True):
 
     config: Config
     origins: dict[str, ConfigLayerMetadata]
-    layers: list[ConfigLayer] | None = None
+    layers: list[ConfigLayer] | UnsetType = UNSET
 
 
 class ConfigRequirements(Wire, frozen=True, kw_only=True):
@@ -231,6 +231,7 @@ class NetworkRequirements(Wire, frozen=True, kw_only=True):
     unix_sockets: dict[str, NetworkUnixSocketPermission] | None = None
     allow_unix_sockets: list[str] | None = None
     allow_local_binding: bool | None = None
+    danger_full_access_denylist_only: bool | UnsetType = UNSET
 
 
 NetworkUnixSocketPermission: TypeAlias = Literal["allow", "none"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from projections.protocol.base import Wire
 from projections.protocol.common import AbsolutePathBuf, SkillInterface
@@ -176,7 +176,7 @@ class GitPluginSource(Wire, frozen=True, kw_only=True, tag_field="type", tag="gi
 
 
 class RemotePluginSource(Wire, frozen=True, kw_only=True, tag_field="type", tag="remote"):
-    pass
+    download_url: str | UnsetType = UNSET
 
 
 PluginSource: TypeAlias = LocalPluginSource | GitPluginSource | RemotePluginSource

@@ -181,6 +181,7 @@ class TurnStartParams(Wire, frozen=True, kw_only=True):
     personality: Personality | None = None
     output_schema: Any = None
     collaboration_mode: CollaborationMode | None = None
+    client_metadata: dict[str, str] | None = None
 
 
 class TurnStartResponse(Wire, frozen=True, kw_only=True):
@@ -206,6 +207,7 @@ class TurnSteerParams(Wire, frozen=True, kw_only=True):
     input: list[UserInput]
     responsesapi_client_metadata: dict[str, str] | None = None
     expected_turn_id: str
+    client_metadata: dict[str, str] | None = None
 
 
 class TurnSteerResponse(Wire, frozen=True, kw_only=True):

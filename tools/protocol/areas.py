@@ -1,8 +1,8 @@
 """Which module of the package a type lives in.
 
-The types of a method live in the module of its prefix, the types they refer to beside them. A type that several
-modules need goes to the first of them that the others may import, by the order of `ORDER`; imports only ever point to
-the left.
+The types of a method live in the module of its prefix, the types they refer to beside them. A type that
+several modules need goes to the earliest of them if that is a core module, else to `common`; imports only ever
+point to the left in `ORDER`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 ORDER: Final = (
-    "common permission item turn thread guardian hook review approval skill plugin app mcp model config account "
-    "command fs realtime device notice misc"
-).split()
+    *("common", "permission", "item", "turn", "thread", "guardian", "hook", "review", "approval", "skill"),
+    *("plugin", "app", "mcp", "model", "config", "account", "command", "fs", "realtime", "device"),
+    *("notice", "misc"),
+)
+_CORE: Final = frozenset({"permission", "item", "turn", "thread", "guardian", "hook"})
 
 # First match of the method's start wins.
 _PREFIXES: Final = {
@@ -99,6 +101,6 @@ def assign(roots: Mapping[str, str], references: Mapping[str, Iterable[str]]) ->
 
 
 def _meet(one: str, other: str, rank: Mapping[str, int]) -> str:
-    """The module for a type that two modules need: the earlier one among the core modules, else `common`."""
+    """The module for a type that two modules need."""
     first = min(one, other, key=rank.__getitem__)
-    return first if first in {"permission", "item", "turn", "thread", "hook", "guardian"} else "common"
+    return first if first in _CORE else "common"

@@ -53,7 +53,6 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct
 
-U8: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 U16: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 U32: TypeAlias = Annotated[int, Meta(ge=0, le=4294967295)]
 # The library checks bounds up to 63 bits; above, a number is refused where it is used.
@@ -64,11 +63,11 @@ I64: TypeAlias = Annotated[int, Meta(ge=-9223372036854775808, le=922337203685477
 
 
 class Wire(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A published object: attributes in snake case, camel case on the wire unless the member says otherwise."""
+    """A published object: snake case here, camel case on the wire unless a member says otherwise."""
 
 
 class OneOf(Wire, frozen=True, kw_only=True):
-    """An object with exactly one member. Raises `ValueError` (a `ValidationError` when decoding) otherwise."""
+    """An object with exactly one member set; anything else is a `ValueError`."""
 
     def __post_init__(self) -> None:
         given = [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
@@ -108,9 +107,7 @@ class _Plan:
                 for name, what in zip(names, columns, strict=True):
                     if name:
                         roots.setdefault(name, area)
-                        docs[name] = (
-                            f"{docs[name][:-1]}, `{method}`." if name in docs else f"{what} `{method}`."
-                        )
+                        docs[name] = f"{docs[name][:-1]}, `{method}`." if name in docs else f"{what} `{method}`."
         builder = Builder(definitions, frozenset(incoming), frozenset(outgoing), docs)
         declared = {name: builder.declare(name) for name in definitions}
         references = {name: sorted(builder.references(parts) - {name}) for name, parts in declared.items()}
@@ -161,9 +158,9 @@ def _layout(parts: Iterable[str]) -> str:
 
 def _imports(body: str, home: Mapping[str, str], area: str) -> str:
     used = _names(re.sub(r'"""[^"]*"""', "", body)) | set(re.findall(r"\bfield\b(?=\()", body))
-    typing = sorted(used & {"Any", "Literal", "TypeAlias"})
-    library = sorted(used & {"UNSET", "Raw", "UnsetType", "field"})
-    base = sorted(used & {"Wire", "OneOf", "U8", "U16", "U32", "U64", "I32", "I64", "Positive"})
+    typing = sorted(used & {"Annotated", "Any", "Literal", "TypeAlias"})
+    library = sorted(used & {"UNSET", "Meta", "Raw", "UnsetType", "field"})
+    base = sorted(used & {"Wire", "OneOf", "U16", "U32", "U64", "I32", "I64", "Positive"})
     lines = ["from __future__ import annotations\n\n"]
     if typing:
         lines.append(_import("typing", typing) + "\n")
@@ -266,9 +263,10 @@ def _tables(schemas: Mapping[str, Any], plan: _Plan) -> str:
 
 _TABLES_DOC = """The methods and the types that belong to them.
 
-`CLIENT_METHODS` gives (params or None, answer) and its order is that of the reference's "unknown variant" error;
-`SERVER_REQUESTS` gives (params, answer), `SERVER_NOTIFICATIONS` the params. `EXPERIMENTAL_FIELDS` gives, by method,
-member on the wire -> name in the error; `EXPERIMENTAL_VARIANTS` the variants that are gated wherever they occur."""
+`CLIENT_METHODS` gives (params or None, answer); its order is that of the reference's "unknown variant" error.
+`SERVER_REQUESTS` gives (params, answer), `SERVER_NOTIFICATIONS` the params. `EXPERIMENTAL_FIELDS` gives, by
+method, member on the wire -> name in the error, `EXPERIMENTAL_VARIANTS` the variants that are gated wherever
+they occur. Any value but null counts as using a member, for a boolean only true."""
 
 
 def _table(name: str, type_: str, rows: list[tuple[str, str, list[str], str]]) -> str:
@@ -288,18 +286,11 @@ def _front(files: Mapping[str, str]) -> str:
     body: list[str] = []
     names: list[str] = []
     for module, text in sorted(files.items()):
-        found = (
-            ["Wire"]
-            if module == "base.py"
-            else sorted(re.findall(r"^(?:class )?([A-Z]\w*)(?=[(:])", text, re.M))
-        )
+        found = ["Wire"] if module == "base.py" else sorted(re.findall(r"^(?:class )?([A-Z]\w*)(?=[(:])", text, re.M))
         names += found
         body.append(_import(f"projections.protocol.{module.removesuffix('.py')}", found))
     listing = "".join(f'    "{name}",\n' for name in sorted(names))
     doc = "The published types, flat: `from projections import protocol as p`, then `p.Thread`."
     return (
-        _HEADER.format(doc)
-        + "from __future__ import annotations\n\n"
-        + "".join(body)
-        + f"\n__all__ = [\n{listing}]\n"
+        _HEADER.format(doc) + "from __future__ import annotations\n\n" + "".join(body) + f"\n__all__ = [\n{listing}]\n"
     )

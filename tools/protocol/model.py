@@ -1,11 +1,11 @@
 """From schemas to declarations: what each type becomes in Python, before any text is written.
 
-A definition is an `Alias` (strings, literals, unions, dictionaries) or a `Struct`; a union brings the Structs of its
-variants with it. The representations, chosen so that decoding and encoding give the same JSON:
+A definition is an `Alias` (strings, literals, unions, dictionaries) or a `Struct`; a union brings the Structs
+of its variants with it. The representations, chosen so that decoding and encoding give the same JSON:
 
 - tagged objects: one Struct per variant with `tag_field` and `tag`, and an alias for their union;
 - one word or one object (`"never"` | `{"granular": ...}`): a `Literal` and one Struct;
-- words and several one-member objects: a `Literal` and one Struct `<Type>Object`, of whose members exactly one is set;
+- words and several one-member objects: a `Literal` and one Struct `<Type>Object` with exactly one member set;
 - untagged objects: one Struct with the members of all.
 """
 
@@ -32,7 +32,7 @@ _PYTHON_WORDS = {"async", "from", "import", "in", "is", "class", "global", "sche
 
 
 class Field(NamedTuple):
-    """One member: attribute, name on the wire, annotation, default and default factory as source text or ""."""
+    """One member: attribute, name on the wire, annotation; default and its factory as source text or ""."""
 
     attribute: str
     wire: str
@@ -75,7 +75,7 @@ def camel(value: str) -> str:
 class Builder:
     """Declarations of the definitions of one schema file.
 
-    `incoming` and `outgoing` are the types that clients send and receive; `docs` holds the first line of a type.
+    `incoming` and `outgoing` are the types that clients send and receive; `docs` the first line of each type.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class Builder:
     def declare(self, name: str) -> list[Declaration]:
         """The declarations for one definition: its helpers first, the one with its name last."""
         schema = self._definitions[name]
+        if name in overrides.ALIASES:
+            return [Alias(name, (overrides.ALIASES[name],))]
         if name in overrides.OPEN:
             return [Alias(name, ("dict[str, Any]",))]
         options = schema.get("oneOf") or schema.get("anyOf")
@@ -154,9 +156,7 @@ class Builder:
                 type_ = self._type(name, name + camel(key), member, helpers)
                 fields.append(Field(snake(key), key, f"{type_} | UnsetType", "UNSET"))
             yield from helpers
-            yield Struct(
-                inner, tuple(fields), None, True, f"The object forms of `{name}`; exactly one is set."
-            )
+            yield Struct(inner, tuple(fields), None, True, f"The object forms of `{name}`; exactly one is set.")
         yield Alias(name, (*([_literal(words)] if words else ()), inner))
 
     def _merged(self, name: str, objects: list[Schema]) -> Iterator[Declaration]:
@@ -176,8 +176,9 @@ class Builder:
             self._field(owner, prefix or name, key, member, schema, helpers)
             for key, member in schema.get("properties", {}).items()
         )
+        added = [Field(snake(key), key, *rest) for key, *rest in overrides.ADDED.get(name, ())]
         yield from helpers
-        yield Struct(name, fields, tag, False, self._docs.get(name, ""))
+        yield Struct(name, (*fields, *added), tag, False, self._docs.get(name, ""))
 
     def _field(
         self, owner: str, prefix: str, key: str, member: Any, schema: Schema, helpers: list[Declaration]
@@ -189,7 +190,8 @@ class Builder:
         nullable = type_ == "Any" or type_.endswith("| None")
         if key in schema.get("x-keep", ()) or (owner, key) in overrides.KEPT:
             return Field(snake(key), key, f"{type_} | UnsetType", "UNSET")
-        left_out = key in schema.get("x-omit", ()) or (owner, key) in overrides.OMITTED
+        marked = key in schema.get("x-omit", ()) and owner not in overrides.WRITTEN
+        left_out = marked or (owner, key) in overrides.OMITTED
         if left_out and owner in self._outgoing:
             if owner not in self._incoming:
                 type_ = type_.removesuffix(" | None")
@@ -204,7 +206,7 @@ class Builder:
             return "Any"
         if "$ref" in schema:
             name: str = schema["$ref"].rpartition("/")[2]
-            return "Raw" if name in overrides.RAW_ITEM else name
+            return "Raw" if name in overrides.RAW else name
         if "allOf" in schema:
             (only,) = schema["allOf"]
             return self._type(owner, hint, only, helpers)

@@ -1,19 +1,20 @@
 """What the schemas do not say, or what we represent in another way; every entry with its reason.
 
-Keys are (type, member) with names as on the wire.
+Keys are (type, member) with names as on the wire; "type" is the schema's, or the class where only one variant
+of it is meant.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# Raw response items: only the log knows how to read them, and it must see every member of them.
-RAW_ITEM: Final = frozenset({"ResponseItem"})
+# Response items stay raw: only the log knows how to read them, and it must see every member of them.
+RAW: Final = frozenset({"ResponseItem"})
 REPLACED: Final = {
     ("ThreadInjectItemsParams", "items"): "list[Raw]",
 }
 
-# Open objects (members besides the named ones are allowed) and unions of objects without a tag: plain dictionaries.
+# Open objects (members besides the named ones are allowed) and a union of untagged objects: dictionaries.
 OPEN: Final = frozenset(
     {
         "AnalyticsConfig",
@@ -25,13 +26,49 @@ OPEN: Final = frozenset(
     }
 )
 
+# The reference refuses relative paths while it decodes.
+ALIASES: Final = {"AbsolutePathBuf": 'Annotated[str, Meta(pattern="^/")]'}
+
 # Members of params where absent means "keep" and null means "clear" (thread/metadata/update).
-KEPT: Final = frozenset(
-    ("ThreadMetadataGitInfoUpdateParams", member) for member in ("sha", "branch", "originUrl")
+KEPT: Final = frozenset(("ThreadMetadataGitInfoUpdateParams", member) for member in ("sha", "branch", "originUrl"))
+
+# Left out when unset in recorded traffic, though the bindings do not mark them.
+OMITTED: Final = frozenset(
+    [("ConfigReadResponse", "layers"), ("ConfigLayer", "disabledReason")]
+    + [
+        ("CommandExecutionRequestApprovalParams", member)
+        for member in (
+            "approvalId",
+            "reason",
+            "networkApprovalContext",
+            "command",
+            "cwd",
+            "commandActions",
+            "additionalPermissions",
+            "proposedExecpolicyAmendment",
+            "proposedNetworkPolicyAmendments",
+            "availableDecisions",
+        )
+    ]
 )
 
-# Left out when unset, in recorded traffic or by the spec, though the bindings do not mark them.
-OMITTED: Final[frozenset[tuple[str, str]]] = frozenset()
+# The other way round: marked, but recorded as null.
+WRITTEN: Final = frozenset({"SkillInterface"})
+
+# Members that we add to the reference's; all may be left out. (class, [(member, annotation, default)])
+_ROLE: Final = [
+    ("workspaceRole", 'Literal["owner", "admin", "member"] | UnsetType', "UNSET"),
+    ("isWorkspaceOwner", "bool | UnsetType", "UNSET"),
+]
+ADDED: Final = {
+    # The older name of `responsesapiClientMetadata`, which wins where both are given.
+    "TurnStartParams": [("clientMetadata", "dict[str, str] | None", "None")],
+    "TurnSteerParams": [("clientMetadata", "dict[str, str] | None", "None")],
+    "ChatgptAccount": _ROLE,
+    "AccountUpdatedNotification": _ROLE,
+    "RemotePluginSource": [("downloadUrl", "str | UnsetType", "UNSET")],
+    "NetworkRequirements": [("dangerFullAccessDenylistOnly", "bool | UnsetType", "UNSET")],
+}
 
 # The reference reports some experimental members under another name, and gates two variants.
 REPORTED_AS: Final = {"persistExtendedHistory": "persistFullHistory"}

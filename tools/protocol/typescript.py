@@ -1,7 +1,7 @@
 """Just enough of TypeScript to read the reference's generated bindings.
 
-The JSON Schemas sort members by name. The bindings list them as they are written on the wire, mark the members that
-are left out when unset (`name?: T`), and know three old methods that the schemas lack. A file is one
+The JSON Schemas sort members by name. The bindings list them as they are written on the wire, mark the members
+that are left out when unset (`name?: T`), and know three old methods that the schemas lack. A file is one
 `export type Name = ...;`; this module parses that into the small tree below and knows nothing about schemas.
 """
 

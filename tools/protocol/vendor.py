@@ -2,9 +2,9 @@
 
 Inputs are folders written by the reference's `app-server generate-json-schema` (once plain, once with
 `--experimental`) and `app-server generate-ts --experimental`. Output is one flat set of definitions whose
-`properties` stand in wire order, with two keywords of ours: `x-omit` (members left out when unset) and `x-keep`
-(members where null and absent differ), and the tables of methods. Everything is data about the protocol; prose is
-dropped. Members that the inputs do not mark but recorded traffic shows to be left out are in `overrides.py`.
+`properties` stand in wire order, with two keywords of ours: `x-omit` (members left out when unset) and
+`x-keep` (members where null and absent differ), and the tables of methods. Everything is data about the
+protocol; prose is dropped. What recorded traffic shows to be otherwise is in `overrides.py`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _objects(type_: ts.Type) -> Iterator[ts.Object]:
 
 
 def _align(schema: Schema, type_: ts.Type, outer: Mapping[str, Schema] | None = None) -> bool:
-    """Put the properties of every object in `schema` into the order of `type_`; False if there is none to match."""
+    """Put the properties of every object in `schema` into the order of `type_`; False if none matches."""
     matched = True
     base = dict(outer or {}) | schema.get("properties", {})
     for option in [*schema.get("oneOf", ()), *schema.get("anyOf", ())]:
