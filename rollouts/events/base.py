@@ -89,9 +89,7 @@ class Duration(Part, frozen=True):
 
 def given(value: Raw | UnsetType) -> Raw | None:
     """Open JSON that was really given: None when the key was absent or null."""
-    if isinstance(value, UnsetType) or bytes(value) == b"null":
-        return None
-    return value
+    return None if isinstance(value, UnsetType) or bytes(value) == b"null" else value
 
 
 __all__ = [

@@ -6,7 +6,7 @@ durations milliseconds.
 
 from typing import Literal, TypeAlias
 
-from msgspec import Raw, UnsetType
+from msgspec import Raw, UnsetType, field
 
 from rollouts.events.base import NULL, UNSET, EventMsg, Part
 
@@ -17,7 +17,7 @@ class TaskStarted(EventMsg, frozen=True):
     turn_id: str
     started_at: int | None = None
     model_context_window: int | None = NULL
-    collaboration_mode_kind: str = "default"
+    collaboration_mode_kind: str = field(default_factory=lambda: "default")
 
 
 class TaskComplete(EventMsg, frozen=True):

@@ -4,7 +4,7 @@ The server's item id is read, and known to the engine while it is live, but `cod
 except for image generation calls.
 """
 
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -189,7 +189,6 @@ class OtherItem(msgspec.Struct, frozen=True, gc=False):
 
     type: str
     payload: Raw
-    outer: ClassVar[str] = "response_item"
 
 
 __all__ = [

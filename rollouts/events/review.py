@@ -133,12 +133,7 @@ class RequestPermissionsAction(TaggedPart, frozen=True, tag="request_permissions
 
 
 ReviewAction: TypeAlias = (
-    CommandAction
-    | ExecveAction
-    | ApplyPatchAction
-    | NetworkAccessAction
-    | McpToolCallAction
-    | RequestPermissionsAction
+    CommandAction | ExecveAction | ApplyPatchAction | NetworkAccessAction | McpToolCallAction | RequestPermissionsAction
 )
 ReviewStatus: TypeAlias = Literal["in_progress", "approved", "denied", "timed_out", "aborted"]
 RiskLevel: TypeAlias = Literal["low", "medium", "high", "critical"]
