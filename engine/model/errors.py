@@ -1,0 +1,153 @@
+"""What goes wrong between us and a model, as one type: `ModelFailure`. This module owns the type, its error
+codes and the table of codes that a stream's `response.failed` may carry; it never talks to a network, never
+waits and never decides to retry (it only says whether and when a retry makes sense; the turn script decides).
+HTTP statuses become failures in `engine.model.status`.
+
+The texts are those that clients of the protocol match on (models-and-limits 2, turns 7)."""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from rollouts import events as ev
+
+Kind = Literal["http", "limit", "stream", "transport", "context_window", "config"]
+
+
+class ErrorInfo(msgspec.Struct, frozen=True):
+    """A `codexErrorInfo`: a code in snake_case and, for the codes that carry one, an HTTP status (or
+    None)."""
+
+    code: str
+    http_status_code: int | UnsetType | None = UNSET
+
+    def file(self) -> str | dict[str, dict[str, int | None]]:
+        """The form of rollout lines: `"other"` or `{"response_stream_disconnected": {"http_status_code":
+        null}}`."""
+        if self.http_status_code is UNSET:
+            return self.code
+        return {self.code: {"http_status_code": self.http_status_code}}
+
+    def wire(self) -> str | dict[str, dict[str, int | None]]:
+        """The form clients see: the same in camelCase."""
+        code = _camel(self.code)
+        if self.http_status_code is UNSET:
+            return code
+        return {code: {"httpStatusCode": self.http_status_code}}
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """The attempt may be made again. `delay` in seconds when the server named one, else None: use
+    `backoff`."""
+
+    delay: float | None = None
+
+
+class ModelFailure(Exception):
+    """One attempt to sample a model failed.
+
+    `message` is the text for the user, `info` its code, `retry` None when another attempt is pointless.
+    `kind` says where it failed: an HTTP answer, a usage limit, inside the stream, the connection, a full
+    context window, our own configuration. `status` is the HTTP status when there was one; 401 is the cue to
+    refresh a login. `rate_limits` is the snapshot to publish before the error (usage limits only)."""
+
+    def __init__(
+        self,
+        message: str,
+        info: ErrorInfo,
+        *,
+        kind: Kind,
+        retry: Retry | None = None,
+        status: int | None = None,
+        rate_limits: ev.RateLimitSnapshot | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.info = info
+        self.kind: Kind = kind
+        self.retry = retry
+        self.status = status
+        self.rate_limits = rate_limits
+
+    @property
+    def reconnect_info(self) -> ErrorInfo:
+        """The info of the `Reconnecting... n/m` notice that announces the next attempt.
+
+        It names the status of an unexpected answer, but not that of a plain 500 (observed)."""
+        status = self.status if self.info == OTHER else None
+        return ErrorInfo("response_stream_disconnected", status)
+
+
+OTHER: Final = ErrorInfo("other")
+BAD_REQUEST: Final = ErrorInfo("bad_request")
+CONTEXT_WINDOW: Final = ErrorInfo("context_window_exceeded")
+CYBER_POLICY: Final = ErrorInfo("cyber_policy")
+INTERNAL_SERVER: Final = ErrorInfo("internal_server_error")
+OVERLOADED: Final = ErrorInfo("server_overloaded")
+USAGE_LIMIT: Final = ErrorInfo("usage_limit_exceeded")
+
+CYBER_TEXT: Final = "This request has been flagged for possible cybersecurity risk."
+OVERLOADED_CODES: Final = frozenset({"server_is_overloaded", "slow_down"})
+OVERLOADED_TEXT: Final = "Selected model is at capacity. Please try a different model."
+USAGE_NOT_INCLUDED_TEXT: Final = (
+    "To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus."
+)
+
+_FULL = (
+    "Codex ran out of room in the model's context window. Start a new thread or clear earlier history before retrying."
+)
+_FATAL: Final[dict[str, tuple[str | None, ErrorInfo, Kind]]] = {
+    "context_length_exceeded": (_FULL, CONTEXT_WINDOW, "context_window"),
+    "insufficient_quota": ("Quota exceeded. Check your plan and billing details.", USAGE_LIMIT, "limit"),
+    "usage_not_included": (USAGE_NOT_INCLUDED_TEXT, USAGE_LIMIT, "limit"),
+    "invalid_prompt": (None, OTHER, "stream"),
+    "cyber_policy": (None, CYBER_POLICY, "stream"),
+    **dict.fromkeys(OVERLOADED_CODES, (OVERLOADED_TEXT, OVERLOADED, "stream")),
+}
+_DEFAULT_TEXT: Final = {"invalid_prompt": "Invalid request.", "cyber_policy": CYBER_TEXT}
+_TRY_AGAIN: Final = re.compile(r"try again in\s*(\d+(?:\.\d+)?)\s*(ms|s|seconds?)\b", re.IGNORECASE)
+
+
+def disconnected(cause: str, *, kind: Kind = "stream", delay: float | None = None) -> ModelFailure:
+    """The stream or connection broke off; worth another attempt."""
+    return ModelFailure(f"stream disconnected before completion: {cause}", OTHER, kind=kind, retry=Retry(delay))
+
+
+def response_failed(code: str | None, message: str | None) -> ModelFailure:
+    """What a `response.failed` with this error code and message means (turns 7)."""
+    if code in _FATAL:
+        text, info, kind = _FATAL[code]
+        return ModelFailure(text or message or _DEFAULT_TEXT[code], info, kind=kind)
+    delay = try_again_in(message or "") if code == "rate_limit_exceeded" else None
+    return disconnected(message or "", delay=delay)
+
+
+def response_incomplete(reason: str | None) -> ModelFailure:
+    """What a `response.incomplete` means: retried like a broken stream."""
+    return disconnected(f"Incomplete response returned, reason: {reason or 'unknown'}")
+
+
+def try_again_in(message: str) -> float | None:
+    """Seconds named by a text such as `Please try again in 300ms`."""
+    found = _TRY_AGAIN.search(message)
+    if found is None:
+        return None
+    return float(found[1]) / (1000 if found[2].lower() == "ms" else 1)
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Seconds to wait before retry number `attempt` (from 1): 0.2 * 2^(n-1), times `jitter` from 0.9 to
+    1.1."""
+    return float(0.2 * 2 ** (max(attempt, 1) - 1) * jitter)
+
+
+def reconnecting(attempt: int, limit: int) -> str:
+    """The text of the notice that announces stream retry `attempt` of `limit`."""
+    return f"Reconnecting... {attempt}/{limit}"
+
+
+def _camel(code: str) -> str:
+    head, *rest = code.split("_")
+    return head + "".join(word.capitalize() for word in rest)

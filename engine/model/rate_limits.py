@@ -1,0 +1,122 @@
+"""Rate-limit headers of model replies -> snapshots, and what becomes of the one before. Pure functions over
+header mappings with lower-case names; nothing here is sent or stored. Snapshots have the shape of rollout
+lines (`ev.RateLimitSnapshot`): the percentage stays a float there and is rounded for the wire by
+`whole_percent`.
+
+Rules: models-and-limits 2, token-usage 5. There is always a `codex` snapshot, even with no header at all."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from rollouts import events as ev
+
+DEFAULT_LIMIT: Final = "codex"
+_FAMILY_SUFFIX: Final = "-primary-used-percent"
+_TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
+
+
+def snapshots(headers: Mapping[str, str]) -> tuple[ev.RateLimitSnapshot, ...]:
+    """One snapshot per limit family of a reply, `codex` first, the others sorted and only if they have
+    data."""
+    others = sorted({limit for name in headers if (limit := _family(name)) not in (None, DEFAULT_LIMIT)})
+    found = (snapshot(headers, limit) for limit in others)
+    return (snapshot(headers), *(one for one in found if one.primary or one.secondary or one.credits))
+
+
+def snapshot(headers: Mapping[str, str], limit: str = DEFAULT_LIMIT) -> ev.RateLimitSnapshot:
+    """The snapshot of one family. Credits have one set of headers, whatever the family."""
+    name = limit.strip().lower().replace("_", "-") or DEFAULT_LIMIT
+    prefix = f"x-{name}"
+    return ev.RateLimitSnapshot(
+        limit_id=name.replace("-", "_"),
+        limit_name=_text(headers, f"{prefix}-limit-name"),
+        primary=_window(headers, f"{prefix}-primary"),
+        secondary=_window(headers, f"{prefix}-secondary"),
+        credits=_credits(headers),
+        plan_type=None,
+        rate_limit_reached_type=None,
+    )
+
+
+def active(headers: Mapping[str, str]) -> ev.RateLimitSnapshot:
+    """The snapshot of the family that a usage-limit error is about (`x-codex-active-limit`)."""
+    return snapshot(headers, headers.get("x-codex-active-limit", DEFAULT_LIMIT))
+
+
+def merge(previous: ev.RateLimitSnapshot | None, new: ev.RateLimitSnapshot) -> ev.RateLimitSnapshot:
+    """The newest snapshot wins; only its missing credits and plan are carried over from the one before."""
+    if previous is None:
+        return new
+    return msgspec.structs.replace(
+        new,
+        credits=new.credits if new.credits is not None else previous.credits,
+        plan_type=new.plan_type if new.plan_type is not None else previous.plan_type,
+    )
+
+
+def merge_all(
+    previous: ev.RateLimitSnapshot | None, new: Iterable[ev.RateLimitSnapshot]
+) -> tuple[ev.RateLimitSnapshot, ...]:
+    """The snapshots of one reply as they are published one after the other, each merged with the one before
+    it."""
+    merged: list[ev.RateLimitSnapshot] = []
+    for one in new:
+        previous = merge(previous, one)
+        merged.append(previous)
+    return tuple(merged)
+
+
+def whole_percent(used: float) -> int:
+    """The percentage as clients see it: rounded, halves away from zero (12.5 -> 13)."""
+    return math.floor(used + 0.5) if used >= 0 else math.ceil(used - 0.5)
+
+
+def _family(header: str) -> str | None:
+    """`codex_other` for `x-codex-other-primary-used-percent`; None for other headers."""
+    if not (header.startswith("x-") and header.endswith(_FAMILY_SUFFIX)):
+        return None
+    return header[2 : -len(_FAMILY_SUFFIX)].replace("-", "_") or None
+
+
+def _window(headers: Mapping[str, str], prefix: str) -> ev.RateLimitWindow | None:
+    used = _float(headers.get(f"{prefix}-used-percent"))
+    minutes = _int(headers.get(f"{prefix}-window-minutes"))
+    resets_at = _int(headers.get(f"{prefix}-reset-at"))
+    if used is None or (used == 0 and not minutes and resets_at is None):
+        return None
+    return ev.RateLimitWindow(used_percent=used, window_minutes=minutes, resets_at=resets_at)
+
+
+def _credits(headers: Mapping[str, str]) -> ev.CreditsSnapshot | None:
+    has = _bool(headers.get("x-codex-credits-has-credits"))
+    unlimited = _bool(headers.get("x-codex-credits-unlimited"))
+    if has is None or unlimited is None:
+        return None
+    return ev.CreditsSnapshot(has_credits=has, unlimited=unlimited, balance=_text(headers, "x-codex-credits-balance"))
+
+
+def _text(headers: Mapping[str, str], name: str) -> str | None:
+    return headers.get(name, "").strip() or None
+
+
+def _float(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _int(value: str | None) -> int | None:
+    try:
+        return int(value) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _bool(value: str | None) -> bool | None:
+    text = (value or "").lower()
+    return True if text in _TRUE else False if text in _FALSE else None

@@ -1,0 +1,378 @@
+"""What a model's reply stream says, as frozen values. `decode` turns one event payload (HTTP: a `data` field,
+websocket: a text frame) into a `StreamEvent`, or None for what is unknown or does not parse (turns 6);
+`reply_headers` does the same for the reply's HTTP headers. Pure: no clock, no network, no state. A payload
+that says the reply failed raises `ModelFailure`; everything else that is odd is ignored, as newer models may
+send events we do not know yet."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar, Union
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from engine.model import rate_limits
+from engine.model.errors import disconnected, response_failed, response_incomplete
+from rollouts import events as ev
+
+Item: TypeAlias = ev.ResponseItem | ev.OtherItem
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """The reply began. `turn_state` is to be echoed by later requests of the turn, `model` is who really
+    answers, `reasoning_included` means the server counts reasoning tokens itself, `models_etag` names its
+    catalog."""
+
+    rate_limits: tuple[ev.RateLimitSnapshot, ...]
+    turn_state: str | None = None
+    model: str | None = None
+    reasoning_included: bool = False
+    models_etag: str | None = None
+
+
+class Created(msgspec.Struct, frozen=True):
+    """`response.created`."""
+
+    response_id: str | None
+
+
+class ItemAdded(msgspec.Struct, frozen=True):
+    """An item begins; `item` is mostly empty still. `id` is the model's own item id."""
+
+    item: Item
+    id: str | None
+
+
+class ItemDone(msgspec.Struct, frozen=True):
+    """An item is complete. `id` is the model's own item id."""
+
+    item: Item
+    id: str | None
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """A piece of an assistant message."""
+
+    delta: str
+    item_id: str | None
+
+
+class SummaryPartAdded(msgspec.Struct, frozen=True):
+    """A new part of a reasoning summary begins."""
+
+    summary_index: int
+    item_id: str | None
+
+
+class SummaryTextDelta(msgspec.Struct, frozen=True):
+    """A piece of a reasoning summary part."""
+
+    delta: str
+    summary_index: int
+    item_id: str | None
+
+
+class ReasoningTextDelta(msgspec.Struct, frozen=True):
+    """A piece of raw reasoning."""
+
+    delta: str
+    content_index: int
+    item_id: str | None
+
+
+class CustomInputDelta(msgspec.Struct, frozen=True):
+    """A piece of a custom tool call's input, such as a patch. At least one of the ids is set."""
+
+    delta: str
+    item_id: str | None
+    call_id: str | None
+
+
+class RateLimits(msgspec.Struct, frozen=True):
+    """`codex.rate_limits`: counts on the websocket transport only, where replies have no headers."""
+
+    snapshot: ev.RateLimitSnapshot
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """The reply is whole; nothing follows. `usage` is None if the model told none."""
+
+    response_id: str
+    usage: ev.TokenUsage | None
+    end_turn: bool | None = None
+
+
+StreamEvent: TypeAlias = (
+    Headers
+    | Created
+    | ItemAdded
+    | ItemDone
+    | TextDelta
+    | SummaryPartAdded
+    | SummaryTextDelta
+    | ReasoningTextDelta
+    | CustomInputDelta
+    | RateLimits
+    | Completed
+)
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str
+    response: Raw | UnsetType = UNSET
+    item: Raw | UnsetType = UNSET
+    delta: str | None = None
+    item_id: str | None = None
+    call_id: str | None = None
+    summary_index: int | None = None
+    content_index: int | None = None
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+class _Id(msgspec.Struct, frozen=True):
+    id: str | None = None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str | None = None
+    message: str | None = None
+
+
+class _Failed(msgspec.Struct, frozen=True):
+    error: _Error | None = None
+
+
+class _Details(msgspec.Struct, frozen=True):
+    reason: str | None = None
+
+
+class _Incomplete(msgspec.Struct, frozen=True):
+    incomplete_details: _Details | None = None
+
+
+class _CachedTokens(msgspec.Struct, frozen=True):
+    cached_tokens: int = 0
+
+
+class _ReasoningTokens(msgspec.Struct, frozen=True):
+    reasoning_tokens: int = 0
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: _CachedTokens | None = None
+    output_tokens_details: _ReasoningTokens | None = None
+
+
+class _Done(msgspec.Struct, frozen=True):
+    id: str
+    usage: _Usage | None = None
+    end_turn: bool | None = None
+
+
+class _Window(msgspec.Struct, frozen=True):
+    used_percent: float
+    window_minutes: int | None = None
+    reset_at: int | None = None
+
+
+class _Windows(msgspec.Struct, frozen=True):
+    primary: _Window | None = None
+    secondary: _Window | None = None
+
+
+class _Credits(msgspec.Struct, frozen=True):
+    has_credits: bool
+    unlimited: bool
+    balance: str | None = None
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    plan_type: str | None = None
+    rate_limits: _Windows | None = None
+    credits: _Credits | None = None
+    metered_limit_name: str | None = None
+    limit_name: str | None = None
+
+
+def decode(payload: bytes | str) -> StreamEvent | None:
+    """The event in one payload, or None if it says nothing to us. Raises `ModelFailure` if it says the reply
+    failed or is a `response.completed` we cannot read (its usage would be lost)."""
+    try:
+        event = msgspec.json.decode(payload, type=_Event)
+        reader = _READERS.get(event.type)
+        return reader(event, payload) if reader else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def reply_headers(headers: Mapping[str, str]) -> Headers:
+    """What a reply's headers (lower-case names) say; always with a `codex` rate-limit snapshot."""
+    return Headers(
+        rate_limits=rate_limits.snapshots(headers),
+        turn_state=headers.get("x-codex-turn-state"),
+        model=headers.get("openai-model"),
+        reasoning_included="x-reasoning-included" in headers,
+        models_etag=headers.get("x-models-etag"),
+    )
+
+
+def decode_item(raw: bytes | Raw) -> Item | None:
+    """A response item; of an unknown type an `OtherItem`, None if it does not decode."""
+    try:
+        kind = msgspec.json.decode(raw, type=_Typed).type
+        if kind not in _ITEM_TYPES:
+            return ev.OtherItem(kind, Raw(raw))
+        item: Item = msgspec.json.decode(raw, type=_ANY_ITEM)
+        return item
+    except msgspec.DecodeError:
+        return None
+
+
+def _created(event: _Event, _: object) -> StreamEvent | None:
+    response = ev.given(event.response)
+    return Created(_lenient(response, _Id).id) if response is not None else None
+
+
+def _added(event: _Event, _: object) -> StreamEvent | None:
+    raw = ev.given(event.item)
+    item = decode_item(raw) if raw is not None else None
+    return ItemAdded(item, _lenient(raw, _Id).id) if item is not None else None
+
+
+def _item_done(event: _Event, _: object) -> StreamEvent | None:
+    raw = ev.given(event.item)
+    item = decode_item(raw) if raw is not None else None
+    return ItemDone(item, _lenient(raw, _Id).id) if item is not None else None
+
+
+def _text(event: _Event, _: object) -> StreamEvent | None:
+    return TextDelta(event.delta, event.item_id) if event.delta is not None else None
+
+
+def _summary_part(event: _Event, _: object) -> StreamEvent | None:
+    return SummaryPartAdded(event.summary_index, event.item_id) if event.summary_index is not None else None
+
+
+def _summary_text(event: _Event, _: object) -> StreamEvent | None:
+    if event.delta is None or event.summary_index is None:
+        return None
+    return SummaryTextDelta(event.delta, event.summary_index, event.item_id)
+
+
+def _reasoning_text(event: _Event, _: object) -> StreamEvent | None:
+    if event.delta is None or event.content_index is None:
+        return None
+    return ReasoningTextDelta(event.delta, event.content_index, event.item_id)
+
+
+def _custom_input(event: _Event, _: object) -> StreamEvent | None:
+    if event.delta is None or (event.item_id is None and event.call_id is None):
+        return None
+    return CustomInputDelta(event.delta, event.item_id, event.call_id)
+
+
+def _completed(event: _Event, _: object) -> StreamEvent | None:
+    response = ev.given(event.response)
+    if response is None:
+        return None
+    try:
+        done = msgspec.json.decode(response, type=_Done)
+    except msgspec.ValidationError as error:
+        raise disconnected(f"failed to parse ResponseCompleted: {_why(error)}") from None
+    return Completed(done.id, _usage(done.usage), done.end_turn)
+
+
+def _failed(event: _Event, _: object) -> StreamEvent | None:
+    error = _lenient(ev.given(event.response), _Failed).error
+    if error is None:
+        raise disconnected("response.failed event received")
+    raise response_failed(error.code, error.message)
+
+
+def _incomplete(event: _Event, _: object) -> StreamEvent | None:
+    details = _lenient(ev.given(event.response), _Incomplete).incomplete_details
+    raise response_incomplete(details.reason if details else None)
+
+
+def _limits(_: _Event, payload: bytes | str) -> StreamEvent | None:
+    limits = msgspec.json.decode(payload, type=_Limits)
+    windows = limits.rate_limits or _Windows()
+    name = (limits.metered_limit_name or limits.limit_name or rate_limits.DEFAULT_LIMIT).strip().lower()
+    return RateLimits(
+        ev.RateLimitSnapshot(
+            limit_id=name.replace("-", "_"),
+            limit_name=None,
+            primary=_window(windows.primary),
+            secondary=_window(windows.secondary),
+            credits=_credits(limits.credits),
+            plan_type=limits.plan_type,
+            rate_limit_reached_type=None,
+        )
+    )
+
+
+_READERS: Final[dict[str, Callable[[_Event, bytes | str], StreamEvent | None]]] = {
+    "response.created": _created,
+    "response.output_item.added": _added,
+    "response.output_item.done": _item_done,
+    "response.output_text.delta": _text,
+    "response.reasoning_summary_part.added": _summary_part,
+    "response.reasoning_summary_text.delta": _summary_text,
+    "response.reasoning_text.delta": _reasoning_text,
+    "response.custom_tool_call_input.delta": _custom_input,
+    "response.completed": _completed,
+    "response.failed": _failed,
+    "response.incomplete": _incomplete,
+    "codex.rate_limits": _limits,
+}
+
+
+_ITEM_CLASSES: Final = tuple(ev.ResponseItem.__subclasses__())
+_ITEM_TYPES: Final = frozenset(one.__struct_config__.tag for one in _ITEM_CLASSES)
+_ANY_ITEM: Final[Any] = Union[_ITEM_CLASSES]  # noqa: UP007 - a union made at run time
+
+
+def _window(window: _Window | None) -> ev.RateLimitWindow | None:
+    if window is None:
+        return None
+    return ev.RateLimitWindow(
+        used_percent=window.used_percent, window_minutes=window.window_minutes, resets_at=window.reset_at
+    )
+
+
+def _credits(credits: _Credits | None) -> ev.CreditsSnapshot | None:
+    if credits is None:
+        return None
+    return ev.CreditsSnapshot(has_credits=credits.has_credits, unlimited=credits.unlimited, balance=credits.balance)
+
+
+def _usage(usage: _Usage | None) -> ev.TokenUsage | None:
+    if usage is None:
+        return None
+    cached, reasoning = usage.input_tokens_details, usage.output_tokens_details
+    return ev.TokenUsage(
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=cached.cached_tokens if cached else 0,
+        output_tokens=usage.output_tokens,
+        reasoning_output_tokens=reasoning.reasoning_tokens if reasoning else 0,
+        total_tokens=usage.total_tokens,
+    )
+
+
+def _lenient(raw: Raw | None, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(raw, type=kind) if raw is not None else kind()
+    except msgspec.ValidationError:
+        return kind()
+
+
+def _why(error: msgspec.ValidationError) -> str:
+    """The reference's words for a missing field, which clients may have seen; msgspec's own for the rest."""
+    text = str(error)
+    return text.replace("Object missing required field", "missing field").split(" - at `$.")[0]
