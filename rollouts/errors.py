@@ -36,8 +36,10 @@ class LogError(Exception):
 
 
 class Moved(LogError):
-    """The file is gone from its path, or another file has taken its place: find the thread again and
-    reopen."""
+    """The file is gone from its path, or another one is in its place: find the thread again and reopen."""
+
+    def __init__(self, path: Path | str | None, what: str = "the file was moved or deleted") -> None:
+        super().__init__(path, f"{what}; open the thread again")
 
 
 class Conflict(Exception):

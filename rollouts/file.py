@@ -16,8 +16,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rollouts.errors import Conflict, LogError, Moved
-from rollouts.lines import BLOCK, Pread, Record, backward, check_range, forward, terminated
+from rollouts.errors import LogError, Moved
+from rollouts.lines import BLOCK, Pread, Record, backward, check_end, check_range, forward, placed, terminated
 
 
 class FileLog:
@@ -48,15 +48,17 @@ class FileLog:
 
     def append(self, lines: Sequence[bytes], *, expected_end: int) -> int:
         text = b"".join(terminated(lines))
+        if not text:
+            return check_end(expected_end, self.end())
         fd = self._open_to_append(expected_end)
         try:
             with contextlib.suppress(OSError):  # a file system without locks still has the check
                 fcntl.flock(fd, fcntl.LOCK_EX)
-            size = self._known(os.fstat(fd))
-            if size != expected_end:
-                raise Conflict(expected_end, size)
-            if not text:
-                return size
+            status = os.fstat(fd)
+            size = self._known(status)
+            if not status.st_nlink:
+                self._missing()  # unlinked while we waited for the lock: compressed, for one
+            check_end(expected_end, size)
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
             return self._write(fd, b"\n" + text if torn else text, size)
         except OSError as error:
@@ -65,13 +67,7 @@ class FileLog:
             os.close(fd)
 
     def appended(self, lines: Sequence[bytes], end: int) -> list[Record]:
-        texts = terminated(lines)
-        offset = end - sum(map(len, texts))
-        records = []
-        for text in texts:
-            records.append(Record(offset, text[:-1], offset + len(text)))
-            offset += len(text)
-        return records
+        return placed(lines, end)
 
     def sync(self) -> None:
         try:
@@ -110,8 +106,7 @@ class FileLog:
             try:
                 return os.open(self.path, flags)
             except FileNotFoundError:
-                if self._missing() != expected_end:
-                    raise Conflict(expected_end, 0) from None
+                check_end(expected_end, self._missing())
             self._make_folders()
             return os.open(self.path, flags | os.O_CREAT, 0o600)
         except OSError as error:
@@ -132,14 +127,12 @@ class FileLog:
                 while done < len(view):
                     done += os.write(fd, view[done:])
         except OSError as error:
-            # Ours, not counted by anybody, and the reference would glue its next line to it. Only if it is
-            # still last.
+            # Nobody counts it yet, and the reference would glue its next line to it. Only if it is still last.
             if done and os.fstat(fd).st_size == start + done:
                 os.ftruncate(fd, start)
             raise self._failed(error, start) from error
-        return os.lseek(
-            fd, 0, os.SEEK_CUR
-        )  # not start + len: a writer without our lock may have come between
+        # Not start + len(text): a writer that knows no lock may have come between.
+        return os.lseek(fd, 0, os.SEEK_CUR)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[int, int]]:
@@ -174,14 +167,14 @@ class FileLog:
         """The size, if this is the file we have always had."""
         identity = (status.st_dev, status.st_ino)
         if self._identity not in (None, identity):
-            raise Moved(self.path, "another file has taken the place of this one; open the thread again")
+            raise Moved(self.path, "another file has taken the place of this one")
         self._identity = identity
         return status.st_size
 
     def _missing(self) -> int:
         """0 for a file that was not there yet."""
         if self._identity is not None:
-            raise Moved(self.path, "the file was moved or deleted; open the thread again")
+            raise Moved(self.path)
         return 0
 
     def _failed(self, error: OSError, offset: int | None = None) -> LogError:
@@ -191,6 +184,6 @@ class FileLog:
 def _sync(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fdatasync(fd) if not path.is_dir() else os.fsync(fd)
+        os.fsync(fd) if path.is_dir() else os.fdatasync(fd)
     finally:
         os.close(fd)

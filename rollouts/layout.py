@@ -7,10 +7,12 @@ page costs a page.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,15 +72,10 @@ def meta_id(path: Path) -> str | None:
     The name of a file may say another id; the reference then finds the thread by either (spec
     rollout-format 10).
     """
-    try:
-        for number, record in enumerate(open_log(path).read(limit=_META_BYTES), 1):
-            try:
+    with contextlib.closing(open_log(path)) as log, contextlib.suppress(LogError):
+        for record in islice(log.read(limit=_META_BYTES), _META_LINES):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 return msgspec.json.decode(record.data, type=_MetaLine).payload.id
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                if number == _META_LINES:
-                    return None
-    except LogError:
-        return None
     return None
 
 
@@ -163,9 +160,7 @@ class Home:
         """
         name = parse_name(path)
         if name is None:
-            raise LogError(
-                path, "the file name is not that of a rollout, so the day it belongs to is not known"
-            )
+            raise LogError(path, "the file name is not that of a rollout, so the day it belongs to is not known")
         target = self._move(path, self.archived, self._day(name.created))
         os.utime(target)
         return target

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rollouts.errors import LogError
+from rollouts.errors import Conflict, LogError
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
@@ -122,6 +122,15 @@ def terminated(lines: Sequence[bytes]) -> list[bytes]:
     return result
 
 
+def placed(lines: Sequence[bytes], end: int) -> list[Record]:
+    """`Log.appended` where positions are bytes."""
+    records = []
+    for text in reversed(terminated(lines)):
+        records.append(Record(end - len(text), text[:-1], end))
+        end -= len(text)
+    return records[::-1]
+
+
 def indexed(lines: Sequence[bytes], end: int) -> list[Record]:
     """`Log.appended` where positions are indexes."""
     first = end - len(lines)
@@ -129,6 +138,13 @@ def indexed(lines: Sequence[bytes], end: int) -> list[Record]:
         Record(index, line[:-1], index + 1)
         for index, line in enumerate(terminated(lines), first)
     ]  # fmt: skip
+
+
+def check_end(expected: int, actual: int) -> int:
+    """Return where the log ends; raises Conflict if an append expects another end."""
+    if expected != actual:
+        raise Conflict(expected, actual)
+    return actual
 
 
 def check_range(path: Path | str | None, start: int, end: int, size: int) -> int:

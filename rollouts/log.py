@@ -15,7 +15,7 @@ import anyio
 
 from rollouts.errors import Conflict, LogError, Moved
 from rollouts.file import FileLog
-from rollouts.lines import BLOCK, Record, check_range, indexed, terminated
+from rollouts.lines import BLOCK, Record, check_end, check_range, indexed, terminated
 
 __all__ = [
     "BLOCK",
@@ -36,11 +36,18 @@ class Log(Protocol):
 
     Positions are byte offsets of (uncompressed) text for files, record indexes for stores and memory;
     either way the log begins at 0, and a record's `end` is the next one's `offset`. All methods raise
-    `LogError` when the log cannot be used. The counters let tests see what an answer cost.
+    `LogError` when the log cannot be used.
     """
 
-    bytes_read: int
-    lines_read: int
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read so far, for tests of what an answer costs."""
+        ...
+
+    @property
+    def lines_read(self) -> int:
+        """Lines yielded so far."""
+        ...
 
     def end(self) -> int:
         """Where the log ends now; 0 when nothing was ever written."""
@@ -102,8 +109,7 @@ class MemoryLog:
 
     def append(self, lines: Sequence[bytes], *, expected_end: int) -> int:
         new = [line[:-1] for line in terminated(lines)]
-        if expected_end != len(self._lines):
-            raise Conflict(expected_end, len(self._lines))
+        check_end(expected_end, len(self._lines))
         self._lines += new
         return len(self._lines)
 
@@ -114,11 +120,10 @@ class MemoryLog:
         """Nothing survives the process, by design."""
 
     def read(self, start: int = 0, end: int | None = None, *, limit: int | None = None) -> Iterator[Record]:
-        stop = self._checked(start, end)
-        return self._records(range(start, stop), limit)
+        yield from self._records(range(start, self._checked(start, end)), limit)
 
     def read_back(self, end: int | None = None, *, limit: int | None = None) -> Iterator[Record]:
-        return self._records(range(self._checked(0, end) - 1, -1, -1), limit)
+        yield from self._records(range(self._checked(0, end) - 1, -1, -1), limit)
 
     def exists(self) -> bool:
         return bool(self._lines)
@@ -165,7 +170,7 @@ async def follow(log: Log, start: int = 0, *, interval: float = 0.05) -> AsyncIt
         end = log.end()
         if end < looked:
             raise LogError(getattr(log, "path", None), f"the log was cut from {looked} to {end}", offset=end)
-        if end > position:
+        if end > looked:
             for record in log.read(position, end):
                 if record.torn:
                     break
