@@ -241,6 +241,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Quiet: clients hang up whenever a turn is interrupted."""
+
 
 def _gone(connection: socket.socket) -> bool:
     try:

@@ -17,10 +17,11 @@ import zstandard
 
 from engine.model import status
 from engine.model.endpoint import Endpoint
-from engine.model.errors import ModelFailure, backoff, disconnected
+from engine.model.errors import backoff, disconnected
 from engine.model.request import ModelRequest
 from engine.model.sse import EventTooLarge, SseParser
-from engine.model.stream import Completed, RateLimits, StreamEvent, decode, reply_headers
+from engine.model.stream import decode, reply_headers
+from engine.turn.replies import Completed, ModelFailure, RateLimits, StreamEvent
 
 ERROR_BODY_LIMIT: Final = 1 << 20
 """Bytes of an error answer that are read; the rest says nothing new."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from engine.config.providers import Provider
-from engine.model.errors import OTHER, ModelFailure
+from engine.turn.replies import OTHER, ModelFailure
 
 MAX_RETRIES: Final = 100
 _REQUEST_RETRIES: Final = 4

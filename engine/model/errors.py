@@ -1,86 +1,15 @@
-"""What goes wrong between us and a model, as one type: `ModelFailure`. This module owns the type, its error
-codes and the table of codes that a stream's `response.failed` may carry; it never talks to a network, never
-waits and never decides to retry (it only says whether and when a retry makes sense; the turn script decides).
-HTTP statuses become failures in `engine.model.status`.
+"""What goes wrong between us and a model, told by what a stream says: constructors of `ModelFailure` (the type is the
+turn's, `engine.turn.replies`) and the table of codes that a `response.failed` may carry. It never talks to a
+network, never waits and never decides to retry (it only says whether and when a retry makes sense; the turn
+decides). HTTP statuses become failures in `engine.model.status`.
 
 The texts are those that clients of the protocol match on (models-and-limits 2, turns 7)."""
 
 import re
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from engine.turn.replies import OTHER, ErrorInfo, Kind, ModelFailure, Retry
 
-from rollouts import events as ev
-
-Kind = Literal["http", "limit", "stream", "transport", "context_window", "config"]
-
-
-class ErrorInfo(msgspec.Struct, frozen=True):
-    """A `codexErrorInfo`: a code in snake_case and, for the codes that carry one, an HTTP status (or
-    None)."""
-
-    code: str
-    http_status_code: int | UnsetType | None = UNSET
-
-    def file(self) -> str | dict[str, dict[str, int | None]]:
-        """The form of rollout lines: `"other"` or `{"response_stream_disconnected": {"http_status_code":
-        null}}`."""
-        if self.http_status_code is UNSET:
-            return self.code
-        return {self.code: {"http_status_code": self.http_status_code}}
-
-    def wire(self) -> str | dict[str, dict[str, int | None]]:
-        """The form clients see: the same in camelCase."""
-        code = _camel(self.code)
-        if self.http_status_code is UNSET:
-            return code
-        return {code: {"httpStatusCode": self.http_status_code}}
-
-
-class Retry(msgspec.Struct, frozen=True):
-    """The attempt may be made again. `delay` in seconds when the server named one, else None: use
-    `backoff`."""
-
-    delay: float | None = None
-
-
-class ModelFailure(Exception):
-    """One attempt to sample a model failed.
-
-    `message` is the text for the user, `info` its code, `retry` None when another attempt is pointless.
-    `kind` says where it failed: an HTTP answer, a usage limit, inside the stream, the connection, a full
-    context window, our own configuration. `status` is the HTTP status when there was one; 401 is the cue to
-    refresh a login. `rate_limits` is the snapshot to publish before the error (usage limits only)."""
-
-    def __init__(
-        self,
-        message: str,
-        info: ErrorInfo,
-        *,
-        kind: Kind,
-        retry: Retry | None = None,
-        status: int | None = None,
-        rate_limits: ev.RateLimitSnapshot | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.info = info
-        self.kind: Kind = kind
-        self.retry = retry
-        self.status = status
-        self.rate_limits = rate_limits
-
-    @property
-    def reconnect_info(self) -> ErrorInfo:
-        """The info of the `Reconnecting... n/m` notice that announces the next attempt.
-
-        It names the status of an unexpected answer, but not that of a plain 500 (observed)."""
-        status = self.status if self.info == OTHER else None
-        return ErrorInfo("response_stream_disconnected", status)
-
-
-OTHER: Final = ErrorInfo("other")
 BAD_REQUEST: Final = ErrorInfo("bad_request")
 CONTEXT_WINDOW: Final = ErrorInfo("context_window_exceeded")
 CYBER_POLICY: Final = ErrorInfo("cyber_policy")
@@ -141,13 +70,3 @@ def backoff(attempt: int, jitter: float) -> float:
     """Seconds to wait before retry number `attempt` (from 1): 0.2 * 2^(n-1), times `jitter` from 0.9 to
     1.1."""
     return float(0.2 * 2 ** (max(attempt, 1) - 1) * jitter)
-
-
-def reconnecting(attempt: int, limit: int) -> str:
-    """The text of the notice that announces stream retry `attempt` of `limit`."""
-    return f"Reconnecting... {attempt}/{limit}"
-
-
-def _camel(code: str) -> str:
-    head, *rest = code.split("_")
-    return head + "".join(word.capitalize() for word in rest)

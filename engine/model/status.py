@@ -16,16 +16,13 @@ from engine.model.errors import (
     CYBER_POLICY,
     CYBER_TEXT,
     INTERNAL_SERVER,
-    OTHER,
     OVERLOADED,
     OVERLOADED_CODES,
     OVERLOADED_TEXT,
     USAGE_LIMIT,
     USAGE_NOT_INCLUDED_TEXT,
-    ErrorInfo,
-    ModelFailure,
-    Retry,
 )
+from engine.turn.replies import OTHER, ErrorInfo, ModelFailure, Retry
 from rollouts import events as ev
 
 _BAD_IMAGE: Final = "The image data you provided does not represent a valid image"

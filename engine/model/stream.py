@@ -5,116 +5,32 @@ that says the reply failed raises `ModelFailure`; everything else that is odd is
 send events we do not know yet."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeVar, Union
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from engine.model import rate_limits
 from engine.model.errors import disconnected, response_failed, response_incomplete
+from engine.turn.replies import (
+    Completed,
+    Created,
+    CustomInputDelta,
+    Headers,
+    ItemAdded,
+    ItemDone,
+    RateLimits,
+    ReasoningTextDelta,
+    StreamEvent,
+    SummaryPartAdded,
+    SummaryTextDelta,
+    TextDelta,
+)
+from rollouts import codec
 from rollouts import events as ev
 
-Item: TypeAlias = ev.ResponseItem | ev.OtherItem
 _T = TypeVar("_T", bound=msgspec.Struct)
-
-
-class Headers(msgspec.Struct, frozen=True):
-    """The reply began. `turn_state` is to be echoed by later requests of the turn, `model` is who really
-    answers, `reasoning_included` means the server counts reasoning tokens itself, `models_etag` names its
-    catalog."""
-
-    rate_limits: tuple[ev.RateLimitSnapshot, ...]
-    turn_state: str | None = None
-    model: str | None = None
-    reasoning_included: bool = False
-    models_etag: str | None = None
-
-
-class Created(msgspec.Struct, frozen=True):
-    """`response.created`."""
-
-    response_id: str | None
-
-
-class ItemAdded(msgspec.Struct, frozen=True):
-    """An item begins; `item` is mostly empty still. `id` is the model's own item id."""
-
-    item: Item
-    id: str | None
-
-
-class ItemDone(msgspec.Struct, frozen=True):
-    """An item is complete. `id` is the model's own item id."""
-
-    item: Item
-    id: str | None
-
-
-class TextDelta(msgspec.Struct, frozen=True):
-    """A piece of an assistant message."""
-
-    delta: str
-    item_id: str | None
-
-
-class SummaryPartAdded(msgspec.Struct, frozen=True):
-    """A new part of a reasoning summary begins."""
-
-    summary_index: int
-    item_id: str | None
-
-
-class SummaryTextDelta(msgspec.Struct, frozen=True):
-    """A piece of a reasoning summary part."""
-
-    delta: str
-    summary_index: int
-    item_id: str | None
-
-
-class ReasoningTextDelta(msgspec.Struct, frozen=True):
-    """A piece of raw reasoning."""
-
-    delta: str
-    content_index: int
-    item_id: str | None
-
-
-class CustomInputDelta(msgspec.Struct, frozen=True):
-    """A piece of a custom tool call's input, such as a patch. At least one of the ids is set."""
-
-    delta: str
-    item_id: str | None
-    call_id: str | None
-
-
-class RateLimits(msgspec.Struct, frozen=True):
-    """`codex.rate_limits`: counts on the websocket transport only, where replies have no headers."""
-
-    snapshot: ev.RateLimitSnapshot
-
-
-class Completed(msgspec.Struct, frozen=True):
-    """The reply is whole; nothing follows. `usage` is None if the model told none."""
-
-    response_id: str
-    usage: ev.TokenUsage | None
-    end_turn: bool | None = None
-
-
-StreamEvent: TypeAlias = (
-    Headers
-    | Created
-    | ItemAdded
-    | ItemDone
-    | TextDelta
-    | SummaryPartAdded
-    | SummaryTextDelta
-    | ReasoningTextDelta
-    | CustomInputDelta
-    | RateLimits
-    | Completed
-)
+_PHASES: Final = frozenset({"commentary", "final_answer", None})
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -126,10 +42,6 @@ class _Event(msgspec.Struct, frozen=True):
     call_id: str | None = None
     summary_index: int | None = None
     content_index: int | None = None
-
-
-class _Typed(msgspec.Struct, frozen=True):
-    type: str
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -222,16 +134,14 @@ def reply_headers(headers: Mapping[str, str]) -> Headers:
     )
 
 
-def decode_item(raw: bytes | Raw) -> Item | None:
-    """A response item; of an unknown type an `OtherItem`, None if it does not decode."""
-    try:
-        kind = msgspec.json.decode(raw, type=_Typed).type
-        if kind not in _ITEM_TYPES:
-            return ev.OtherItem(kind, Raw(raw))
-        item: Item = msgspec.json.decode(raw, type=_ANY_ITEM)
-        return item
-    except msgspec.DecodeError:
-        return None
+def decode_item(raw: Raw) -> ev.ResponseItem | None:
+    """A response item; None if it is of no known type or does not decode.
+
+    A message of an unknown phase keeps its text and loses the phase (the reference loses the message)."""
+    item = codec.decode_item(raw)
+    if isinstance(item, ev.Message) and item.phase not in _PHASES:
+        return msgspec.structs.replace(item, phase=None)
+    return item if isinstance(item, ev.ResponseItem) else None
 
 
 def _created(event: _Event, _: object) -> StreamEvent | None:
@@ -331,11 +241,6 @@ _READERS: Final[dict[str, Callable[[_Event, bytes | str], StreamEvent | None]]] 
     "response.incomplete": _incomplete,
     "codex.rate_limits": _limits,
 }
-
-
-_ITEM_CLASSES: Final = tuple(ev.ResponseItem.__subclasses__())
-_ITEM_TYPES: Final = frozenset(one.__struct_config__.tag for one in _ITEM_CLASSES)
-_ANY_ITEM: Final[Any] = Union[_ITEM_CLASSES]  # noqa: UP007 - a union made at run time
 
 
 def _window(window: _Window | None) -> ev.RateLimitWindow | None:
