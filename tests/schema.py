@@ -70,7 +70,8 @@ def _check(method: str, names: tuple[str, ...], column: int, value: object) -> N
 
 
 @cache
-def _schemas() -> dict[str, Any]:
+def schemas() -> dict[str, Any]:
+    """The vendored schemas: definitions and tables of methods."""
     text = Path(tools.protocol.__file__).with_name("schemas.json").read_text()
     found: dict[str, Any] = json.loads(text)
     return found
@@ -78,12 +79,12 @@ def _schemas() -> dict[str, Any]:
 
 @cache
 def _table(name: str) -> dict[str, tuple[str, ...]]:
-    return {method: tuple(types) for method, *types in _schemas()[name]}
+    return {method: tuple(types) for method, *types in schemas()[name]}
 
 
 @cache
 def _validator(name: str) -> jsonschema.Draft7Validator:
-    schema = {"$ref": f"#/definitions/{name}", "definitions": _schemas()["definitions"]}
+    schema = {"$ref": f"#/definitions/{name}", "definitions": schemas()["definitions"]}
     return jsonschema.Draft7Validator(schema, format_checker=_formats())
 
 
@@ -91,7 +92,5 @@ def _validator(name: str) -> jsonschema.Draft7Validator:
 def _formats() -> jsonschema.FormatChecker:
     checker = jsonschema.FormatChecker(formats=())
     for name, (low, high) in _BOUNDS.items():
-        checker.checks(name)(
-            lambda value, low=low, high=high: not isinstance(value, int) or low <= value <= high
-        )
+        checker.checks(name)(lambda value, low=low, high=high: not isinstance(value, int) or low <= value <= high)
     return checker

@@ -15,7 +15,7 @@ _SCHEMAS = Path(__file__).with_name("schemas.json")
 _TARGET = Path(projections.__file__).with_name("protocol")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, target: Path = _TARGET) -> int:
     """Exit code: 0 done or equal, 1 different (`--check`)."""
     parser = argparse.ArgumentParser(prog="python -m tools.protocol", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with what is there, write nothing")
@@ -29,18 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
         _SCHEMAS.write_text(vendor(given.version, given.stable, given.experimental, given.bindings))
         return 0
     files = package(json.loads(_SCHEMAS.read_text()))
-    present = {path.name: path.read_text() for path in _TARGET.glob("*.py")}
+    present = {path.name: path.read_text() for path in target.glob("*.py")}
     different = sorted(name for name in files.keys() | present if files.get(name) != present.get(name))
     if given.check:
         for name in different:
             print(f"projections/protocol/{name} is not what the generator writes", file=sys.stderr)
         return 1 if different else 0
-    _TARGET.mkdir(exist_ok=True)
+    target.mkdir(exist_ok=True)
     for name in different:
         if name in files:
-            (_TARGET / name).write_text(files[name])
+            (target / name).write_text(files[name])
         else:
-            (_TARGET / name).unlink()
+            (target / name).unlink()
     return 0
 
 

@@ -59,6 +59,11 @@ class Both(NamedTuple):
 Type: TypeAlias = "Name | Const | Object | Union | Both"
 
 
+def options(type_: Type) -> tuple[Type, ...]:
+    """The alternatives of a union; any other type is its own only one."""
+    return type_.options if isinstance(type_, Union) else (type_,)
+
+
 def load(folder: Path) -> dict[str, Type]:
     """All types of the files directly in `folder`, by name."""
     found: dict[str, Type] = {}

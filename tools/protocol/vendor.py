@@ -37,7 +37,7 @@ def vendor(version: str, stable: Path, experimental: Path, bindings: Path) -> st
     types = ts.load(bindings) | ts.load(bindings / "v2")
     outer = ts.load(bindings)
     client = _client_methods(outer["ClientRequest"])
-    new |= _schemas_of([name for row in client for name in row[1:] if name and name not in new], types)
+    new |= _missing(new, (name for row in client for name in row[1:] if name), types)
     server = [
         (method, params, params.removesuffix("Params") + "Response")
         for method, params in _branches(new["ServerRequest"], "params")
@@ -147,32 +147,31 @@ def _branches(schema: Schema, member: str) -> Iterator[tuple[str, str]]:
         yield properties["method"]["enum"][0], ref.rpartition("/")[2]
 
 
+def _members(option: ts.Type) -> dict[str, str]:
+    """Member -> word or type name of one variant of an envelope."""
+    found: dict[str, str] = {}
+    for member in option.members if isinstance(option, ts.Object) else ():
+        if isinstance(member.type, ts.Const):
+            found[member.key] = member.type.value
+        elif isinstance(member.type, ts.Name):
+            found[member.key] = member.type.name
+    return found
+
+
 def _client_methods(union: ts.Type) -> list[tuple[str, str | None, str]]:
     """(method, params type or None, response type) in the order of the reference's error text."""
-    assert isinstance(union, ts.Union)
     found: list[tuple[str, str | None, str]] = []
-    for option in union.options:
-        assert isinstance(option, ts.Object)
-        members = {member.key: member.type for member in option.members}
-        method, params = members["method"], members["params"]
-        assert isinstance(method, ts.Const)
-        assert isinstance(params, ts.Name)
-        name = None if params.name == "undefined" else params.name
-        response = _RESPONSE_OF.get(method.value) or f"{(name or '').removesuffix('Params')}Response"
-        found.append((method.value, name, response))
+    for members in map(_members, ts.options(union)):
+        method = members["method"]
+        params = members["params"] if members["params"] != "undefined" else None
+        response = _RESPONSE_OF.get(method) or f"{(params or '').removesuffix('Params')}Response"
+        found.append((method, params, response))
     return found
 
 
 def _notifications(union: ts.Type) -> list[tuple[str, str]]:
-    """(method, params type); the bindings also name those that only raw event subscribers get."""
-    found = []
-    for option in union.options if isinstance(union, ts.Union) else ():
-        assert isinstance(option, ts.Object)
-        method, params = (member.type for member in option.members)
-        assert isinstance(method, ts.Const)
-        assert isinstance(params, ts.Name)
-        found.append((method.value, params.name))
-    return found
+    """(method, params type); the bindings also name the one that only subscribers to raw events get."""
+    return [(members["method"], members["params"]) for members in map(_members, ts.options(union))]
 
 
 def _objects(type_: ts.Type) -> Iterator[ts.Object]:
@@ -180,8 +179,8 @@ def _objects(type_: ts.Type) -> Iterator[ts.Object]:
     match type_:
         case ts.Object():
             yield type_
-        case ts.Union():
-            for option in type_.options:
+        case ts.Union(options):
+            for option in options:
                 yield from _objects(option)
         case ts.Both():
             combined = [ts.Object(())]
@@ -236,21 +235,23 @@ def _order(schema: Schema, source: ts.Object) -> None:
 
 def _nullable(type_: ts.Type) -> int:
     """How often null is an option: 2 is an optional of an optional, where absent and null differ."""
-    return type_.options.count(ts.Name("null")) if isinstance(type_, ts.Union) else 0
+    return ts.options(type_).count(ts.Name("null"))
 
 
 _SCALARS = {"string": "string", "boolean": "boolean", "number": "integer"}
 
 
-def _schemas_of(names: list[str], types: Mapping[str, ts.Type]) -> dict[str, Schema]:
+def _missing(
+    definitions: Mapping[str, Schema], names: Iterable[str], types: Mapping[str, ts.Type]
+) -> dict[str, Schema]:
     """Schemas for types that only the bindings have, with what they refer to."""
     found: dict[str, Schema] = {}
-    for name in names:
-        if name not in found:
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in definitions and name not in found:
             found[name] = _schema(types[name])
-    for name in ("ConversationSummary", "ConversationGitInfo", "GitSha"):
-        if names:
-            found[name] = _schema(types[name])
+            todo.extend(_references(found[name]))
     return found
 
 
