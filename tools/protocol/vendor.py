@@ -45,7 +45,7 @@ def vendor(version: str, stable: Path, experimental: Path, bindings: Path) -> st
     notifications = _notifications(outer["ServerNotification"])
     roots = [name for row in [*client, *server, *notifications] for name in row[1:] if name]
     kept = reachable(new, roots)
-    lost = {name for name in kept if not _ordered(new[name], types.get(name), outer.get(name))}
+    lost = {name for name in kept if not _put_in_order(new[name], types.get(name), outer.get(name))}
     if lost - _UNORDERED:
         raise ValueError(f"no binding has the members of {sorted(lost - _UNORDERED)}")
     plain = {method for method, _ in _branches(old["ClientRequest"], "params")}
@@ -89,7 +89,8 @@ def _references(schema: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def _ordered(schema: Schema, *candidates: ts.Type | None) -> bool:
+def _put_in_order(schema: Schema, *candidates: ts.Type | None) -> bool:
+    """Give the schema's properties the order of the first candidate that has the same; False if none has."""
     return not _has_properties(schema) or any(_align(schema, t) for t in candidates if t is not None)
 
 
