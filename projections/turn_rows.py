@@ -1,0 +1,187 @@
+"""Rows of the turn table: what is kept of a turn so that it can be built again from its own lines.
+
+A row holds no item. It knows the number of its first item, how many items it has, which ids of their own they carry
+(as hashes), and the spans of exactly the lines folded into it, also late ones. Rows are small values: they encode to
+some tens of bytes for the index file and decode to an equal row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+
+import msgspec
+
+from projections import protocol as p
+
+_NUMBERED = "item-"
+
+
+class Slots(msgspec.Struct, dict=False):
+    """The ids of a turn's items without the items.
+
+    Numbered items (`item-<k>`) are consecutive from `first`; `named` holds a hash for each item with an id of its
+    own. `last` is the hash of the last item's id, or minus its number; `reasoning` says whether that item takes
+    further reasoning text.
+    """
+
+    first: int
+    numbered: int = 0
+    named: array[int] = msgspec.field(default_factory=lambda: array("Q"))
+    last: int = 0
+    reasoning: bool = False
+
+    def __len__(self) -> int:
+        return self.numbered + len(self.named)
+
+    def number(self, *, reasoning: bool) -> str:
+        """Add a numbered item at the end and return its id."""
+        k = self.first + self.numbered
+        self.numbered += 1
+        self.last = -k
+        self.reasoning = reasoning
+        return f"{_NUMBERED}{k}"
+
+    def put(self, item_id: str, *, reasoning: bool) -> bool:
+        """Add an item with its own id at the end, or replace the first that has it; True if it was added."""
+        key = _hash(item_id)
+        if key not in self.named:
+            number = self._number_of(item_id)
+            if number is None:
+                self.named.append(key)
+                self.last, self.reasoning = key, reasoning
+                return True
+            key = -number
+        if key == self.last:
+            self.reasoning = reasoning
+        return False
+
+    def _number_of(self, item_id: str) -> int | None:
+        """The number of a numbered item of this turn, from its id."""
+        digits = item_id.removeprefix(_NUMBERED)
+        if not (digits.isascii() and digits.isdecimal()) or item_id != f"{_NUMBERED}{int(digits)}":
+            return None
+        number = int(digits)
+        return number if self.first <= number < self.first + self.numbered else None
+
+
+def _hash(item_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest(), "little")
+
+
+class TurnRow(msgspec.Struct):
+    """One turn.
+
+    `line` is the index of the line that opened it, counted over parsed lines. `spans` are [start, end) positions in
+    the log, sorted and merged. `explicit` turns were opened by `task_started`; `compaction` keeps an empty implicit
+    one. `bodies` are the folded events themselves, for a fold that keeps them; they are not stored.
+    """
+
+    id: str
+    status: p.TurnStatus
+    line: int
+    slots: Slots
+    started_at: int | None = None
+    completed_at: int | None = None
+    duration_ms: int | None = None
+    explicit: bool = False
+    compaction: bool = False
+    spans: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    bodies: list[object] | None = None
+
+    @property
+    def item_count(self) -> int:
+        return len(self.slots)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the turn stays in the list once it is closed."""
+        return self.explicit or self.compaction or len(self.slots) > 0
+
+    def add_span(self, start: int, end: int) -> None:
+        """Note that the line at [start, end) was folded into this turn. Lines come in log order."""
+        if self.spans and self.spans[-1][1] == start:
+            self.spans[-1] = (self.spans[-1][0], end)
+        else:
+            self.spans.append((start, end))
+
+
+class _Encoded(msgspec.Struct, array_like=True):
+    """A row as it is stored; gaps are the distances between the edges of the spans, which keeps them short."""
+
+    id: str
+    status: p.TurnStatus
+    line: int
+    first: int
+    numbered: int
+    named: bytes
+    last: int
+    reasoning: bool
+    started_at: int | None
+    completed_at: int | None
+    duration_ms: int | None
+    explicit: bool
+    compaction: bool
+    gaps: list[int]
+
+
+def encode_row(row: TurnRow) -> bytes:
+    """A row as bytes; `decode_row` gives an equal one."""
+    slots = row.slots
+    return msgspec.msgpack.encode(
+        _Encoded(
+            id=row.id,
+            status=row.status,
+            line=row.line,
+            first=slots.first,
+            numbered=slots.numbered,
+            named=slots.named.tobytes(),
+            last=slots.last,
+            reasoning=slots.reasoning,
+            started_at=row.started_at,
+            completed_at=row.completed_at,
+            duration_ms=row.duration_ms,
+            explicit=row.explicit,
+            compaction=row.compaction,
+            gaps=list(_gaps(row.spans)),
+        )
+    )
+
+
+def decode_row(data: bytes) -> TurnRow:
+    """The row behind `encode_row`.
+
+    :raises msgspec.DecodeError: not a row of this version.
+    """
+    stored = msgspec.msgpack.decode(data, type=_Encoded)
+    named = array("Q")
+    named.frombytes(stored.named)
+    return TurnRow(
+        id=stored.id,
+        status=stored.status,
+        line=stored.line,
+        slots=Slots(stored.first, stored.numbered, named, stored.last, stored.reasoning),
+        started_at=stored.started_at,
+        completed_at=stored.completed_at,
+        duration_ms=stored.duration_ms,
+        explicit=stored.explicit,
+        compaction=stored.compaction,
+        spans=list(_spans(stored.gaps)),
+    )
+
+
+def _gaps(spans: list[tuple[int, int]]) -> Iterator[int]:
+    edge = 0
+    for start, end in spans:
+        yield start - edge
+        yield end - start
+        edge = end
+
+
+def _spans(gaps: list[int]) -> Iterator[tuple[int, int]]:
+    edge = 0
+    for gap, length in zip(gaps[::2], gaps[1::2], strict=True):
+        start = edge + gap
+        edge = start + length
+        yield start, edge

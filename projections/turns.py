@@ -1,0 +1,381 @@
+"""Turns out of lines: one pass, every rule of thread-lifecycle.md 15, in two keepings.
+
+`TurnTable` keeps rows (ids, status, times, spans) and no items, so a thread of any size costs little; `render` builds a
+turn from its row and exactly the events folded into it, whether they were kept (`TurnBuilder`) or are read again from
+the log (`turn_pages`). The fold decides where an event goes, once, for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from projections import protocol as p
+from projections.item_parts import error_info
+from projections.items import event_item, own_id
+from projections.messages import hook_prompt
+from projections.turn_rows import Slots, TurnRow
+from rollouts import codec
+from rollouts import events as ev
+
+_NO_FAILURE = frozenset({"thread_rollback_failed", "active_turn_not_steerable"})
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The turn a usage line belongs to: its id and its position in the list at that moment."""
+
+    turn_id: str
+    position: int
+
+
+class TurnTable:
+    """The fold. Feed it every parsed line in order; `rows` and `open` are the turns, oldest first.
+
+    `lines` counts the parsed lines so far, `next_item` is the number of the next numbered item once the open turn is
+    closed, `owner` the turn of the last `token_count` line (token-usage.md 4). `keep_bodies` keeps the events for
+    `TurnBuilder`; `turn_items` takes 0.169.0's completed items too, not only plans.
+    """
+
+    def __init__(self, *, keep_bodies: bool = False, turn_items: bool = True) -> None:
+        self.rows: list[TurnRow] = []
+        self.open: TurnRow | None = None
+        self.lines = 0
+        self.next_item = 1
+        self.owner: Owner | None = None
+        self._first: dict[str, int] = {}
+        self._keep_bodies = keep_bodies
+        self._turn_items = turn_items
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TurnTable) and self._state() == other._state()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _state(self) -> tuple[object, ...]:
+        return (self.rows, self.open, self.lines, self.next_item, self.owner)
+
+    @classmethod
+    def restored(
+        cls, rows: Iterable[TurnRow], open_row: TurnRow | None, lines: int, next_item: int, owner: Owner | None
+    ) -> TurnTable:
+        """A table from stored parts, ready to go on."""
+        table = cls()
+        for row in rows:
+            table._add(row)
+        table.open, table.lines, table.next_item, table.owner = open_row, lines, next_item, owner
+        return table
+
+    def all_rows(self) -> list[TurnRow]:
+        """All turns, the open one last."""
+        return [*self.rows, self.open] if self.open is not None and self.open.kept else list(self.rows)
+
+    def apply(self, line: codec.Line | codec.BadLine, start: int = 0, end: int = 0) -> None:
+        """Fold one line that stands at [start, end)."""
+        if isinstance(line, codec.Line) and codec.counts(line.body):
+            self.lines += 1
+            self.handle(line.body, start, end)
+
+    def handle(self, event: object, start: int = 0, end: int = 0) -> None:
+        """Fold one event, written or live."""
+        handler = _HANDLERS.get(type(event))
+        row = None if handler is None else handler(self, event)
+        if row is None:
+            return
+        row.add_span(start, end)
+        if row.bodies is not None:
+            row.bodies.append(event)
+
+    def _start(self, turn_id: str | None) -> TurnRow:
+        index = max(self.lines - 1, 0)
+        row = TurnRow(
+            id=f"rollout-{index}" if turn_id is None else turn_id,
+            status="completed",
+            line=index,
+            slots=Slots(self.next_item),
+            bodies=[] if self._keep_bodies else None,
+        )
+        self.open = row
+        return row
+
+    def _current(self) -> TurnRow:
+        return self._start(None) if self.open is None else self.open
+
+    def _close(self) -> None:
+        row, self.open = self.open, None
+        if row is not None and row.kept:
+            self.next_item = row.slots.first + row.slots.numbered
+            self._add(row)
+
+    def _add(self, row: TurnRow) -> None:
+        self._first.setdefault(row.id, len(self.rows))
+        self.rows.append(row)
+
+    def _find(self, turn_id: str) -> TurnRow | None:
+        """The turn of this id: the open one first, then the oldest finished one."""
+        if self.open is not None and self.open.id == turn_id:
+            return self.open
+        index = self._first.get(turn_id)
+        return None if index is None else self.rows[index]
+
+    def _task_started(self, event: ev.TaskStarted) -> None:
+        self._close()
+        row = self._start(event.turn_id)
+        row.status, row.started_at, row.explicit = "inProgress", event.started_at, True
+
+    def _task_complete(self, event: ev.TaskComplete) -> None:
+        row = self._find(event.turn_id) or self.open
+        if row is None:
+            return
+        if row.status == "inProgress":
+            row.status = "completed"
+        row.completed_at, row.duration_ms = event.completed_at, event.duration_ms
+        if row is self.open:
+            self._close()
+
+    def _turn_aborted(self, event: ev.TurnAborted) -> None:
+        row = (self._find(event.turn_id) if event.turn_id is not None else None) or self.open
+        if row is not None:
+            row.status = "interrupted"
+            row.completed_at, row.duration_ms = event.completed_at, event.duration_ms
+
+    def _rolled_back(self, event: ev.ThreadRolledBack) -> None:
+        self._close()
+        left = max(len(self.rows) - event.num_turns, 0)
+        for row in self.rows[left:]:
+            if self._first.get(row.id, -1) >= left:
+                del self._first[row.id]
+        del self.rows[left:]
+        self.next_item = sum(row.item_count for row in self.rows) + 1
+
+    def _compacted(self, event: ev.Compacted) -> None:
+        self._current().compaction = True
+
+    def _token_count(self, event: ev.TokenCount) -> None:
+        if self.open is not None:
+            self.owner = Owner(self.open.id, len(self.rows))
+        elif self.rows:
+            self.owner = Owner(self.rows[-1].id, len(self.rows) - 1)
+        else:
+            self.owner = None
+
+    def _error(self, event: ev.ErrorEvent) -> TurnRow | None:
+        if self.open is None or not affects_turn(event.codex_error_info):
+            return None
+        self.open.status = "failed"
+        return self.open
+
+    def _user_message(self, event: ev.UserMessage) -> TurnRow | None:
+        row = self.open
+        if row is not None and not row.explicit and not (row.compaction and row.item_count == 0):
+            self._close()
+        return self._in_current(event)
+
+    def _in_current(self, event: object) -> TurnRow | None:
+        if not _shows(event):
+            return None
+        row = self._current()
+        _place(row.slots, row.id, event)
+        return row
+
+    def _in_named(self, event: Any) -> TurnRow | None:
+        row = self._find(event.turn_id) if _shows(event) else None
+        if row is not None:
+            _place(row.slots, row.id, event)
+        return row
+
+    def _in_named_or_current(self, event: Any) -> TurnRow | None:
+        return self._in_named(event) if event.turn_id else self._in_current(event)
+
+    def _turn_item(self, event: ev.ItemStarted | ev.ItemCompleted) -> TurnRow | None:
+        if not self._turn_items and not isinstance(event.item, ev.PlanItem):
+            return None
+        return self._in_named(event)
+
+
+class TurnBuilder:
+    """The turns themselves: the fold with its events kept. For small histories and for the open turn of a live thread.
+
+    A live thread feeds its events through `handle` with `turn_items=False`, since there the older events say the same
+    (rollout-format.md 5); ids of that turn then count from `item-1`.
+    """
+
+    def __init__(self, *, turn_items: bool = True) -> None:
+        self.table = TurnTable(keep_bodies=True, turn_items=turn_items)
+
+    def apply(self, line: codec.Line | codec.BadLine, start: int = 0, end: int = 0) -> None:
+        """Fold one line."""
+        self.table.apply(line, start, end)
+
+    def handle(self, event: object) -> None:
+        """Fold one live event."""
+        self.table.handle(event)
+
+    def turns(self) -> list[p.Turn]:
+        """All turns, an open one as it is."""
+        return [render(row, row.bodies or ()) for row in self.table.all_rows()]
+
+    def last(self) -> p.Turn | None:
+        """The open turn, else the last finished one."""
+        row = self.table.open or (self.table.rows[-1] if self.table.rows else None)
+        return None if row is None else render(row, row.bodies or ())
+
+
+def build_turns(lines: Iterable[codec.Line | codec.BadLine]) -> list[p.Turn]:
+    """The turns of a whole rollout, an open last one `inProgress`."""
+    builder = TurnBuilder()
+    for line in lines:
+        builder.apply(line)
+    return builder.turns()
+
+
+def interrupt_stale(turns: Iterable[p.Turn]) -> list[p.Turn]:
+    """Turns of a thread on which nothing runs: whatever is still open was interrupted (thread-lifecycle.md 5)."""
+    return [
+        msgspec.structs.replace(turn, status="interrupted") if turn.status == "inProgress" else turn for turn in turns
+    ]
+
+
+def affects_turn(info: ev.ErrorInfo | None) -> bool:
+    """Whether an error of this kind fails the turn it falls into."""
+    kind = info if isinstance(info, str) or info is None else next(iter(info), None)
+    return kind not in _NO_FAILURE
+
+
+def render(row: TurnRow, events: Iterable[object]) -> p.Turn:
+    """The turn of a row from exactly the events that were folded into it, in order."""
+    slots = Slots(row.slots.first)
+    items: list[p.ThreadItem] = []
+    positions: dict[str, int] = {}
+    error = None
+    for event in events:
+        if isinstance(event, ev.ErrorEvent):
+            error = p.TurnError(message=event.message, codex_error_info=error_info(event.codex_error_info))
+            continue
+        place = _place(slots, row.id, event)
+        item = event_item(event, place.item_id)
+        if item is None:
+            raise ValueError(f"{type(event).__name__} shows nothing and belongs to no turn")
+        if place.how == "added":
+            positions.setdefault(place.item_id, len(items))
+            items.append(item)
+        elif place.how == "replaced":
+            items[positions[place.item_id]] = item
+        else:
+            items[-1] = _joined(items[-1], item)
+    return p.Turn(
+        id=row.id,
+        items=items,
+        status=row.status,
+        error=error,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        duration_ms=row.duration_ms,
+    )
+
+
+def _joined(last: p.ThreadItem, more: p.ThreadItem) -> p.ThreadItem:
+    """Neighbouring reasoning is one item."""
+    if not isinstance(last, p.ReasoningThreadItem) or not isinstance(more, p.ReasoningThreadItem):
+        raise TypeError("only reasoning joins")
+    return p.ReasoningThreadItem(id=last.id, summary=last.summary + more.summary, content=last.content + more.content)
+
+
+_REASONING = (ev.AgentReasoning, ev.AgentReasoningRawContent)
+
+
+def _shows(event: object) -> bool:
+    """Whether an event makes or changes an item, told without building it."""
+    match event:
+        case ev.AgentMessage():
+            return bool(event.message)
+        case ev.AgentReasoning() | ev.AgentReasoningRawContent():
+            return bool(event.text)
+        case ev.Message():
+            return bool(hook_prompt(event))
+        case ev.GuardianAssessment() | ev.ItemStarted() | ev.ItemCompleted():
+            return own_id(event) is not None
+        case _:
+            return True
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where an item goes: at the end, in place of the one with its id, or into the last, which takes reasoning."""
+
+    how: Literal["added", "replaced", "joined"]
+    item_id: str = ""
+
+
+def _place(slots: Slots, turn_id: str, event: object) -> _Place:
+    """Give the event's item its id and its place in the turn."""
+    if isinstance(event, _REASONING):
+        return _Place("joined") if slots.reasoning else _Place("added", slots.number(reasoning=True))
+    item_id = own_id(event)
+    if isinstance(event, ev.Message):
+        item_id = event.id or _made_id(turn_id, len(slots))
+    if item_id is None:
+        return _Place("added", slots.number(reasoning=False))
+    item = event.item if isinstance(event, ev.ItemStarted | ev.ItemCompleted) else None
+    added = slots.put(item_id, reasoning=isinstance(item, ev.ReasoningItem))
+    return _Place("added" if added else "replaced", item_id)
+
+
+def _made_id(turn_id: str, position: int) -> str:
+    """An id for a hook prompt, whose own is not written; the same whenever the turn is rebuilt."""
+    digest = hashlib.blake2b(f"{turn_id}/{position}".encode(), digest_size=16).digest()
+    return str(UUID(bytes=digest, version=4))
+
+
+_IN_CURRENT = (
+    ev.AgentMessage,
+    ev.AgentReasoning,
+    ev.AgentReasoningRawContent,
+    ev.Message,
+    ev.McpToolCallBegin,
+    ev.McpToolCallEnd,
+    ev.WebSearchBegin,
+    ev.WebSearchEnd,
+    ev.ViewImageToolCall,
+    ev.ImageGenerationBegin,
+    ev.ImageGenerationEnd,
+    ev.CollabAgentSpawnBegin,
+    ev.CollabAgentSpawnEnd,
+    ev.CollabAgentInteractionBegin,
+    ev.CollabAgentInteractionEnd,
+    ev.CollabWaitingBegin,
+    ev.CollabWaitingEnd,
+    ev.CollabCloseBegin,
+    ev.CollabCloseEnd,
+    ev.CollabResumeBegin,
+    ev.CollabResumeEnd,
+    ev.ContextCompacted,
+    ev.EnteredReviewMode,
+    ev.ExitedReviewMode,
+)
+_IN_NAMED_OR_CURRENT = (
+    ev.GuardianAssessment,
+    ev.ApplyPatchApprovalRequest,
+    ev.PatchApplyBegin,
+    ev.PatchApplyEnd,
+    ev.DynamicToolCallRequest,
+    ev.DynamicToolCallResponse,
+)
+_HANDLERS: Mapping[type, Callable[[TurnTable, Any], TurnRow | None]] = {
+    ev.TaskStarted: TurnTable._task_started,
+    ev.TaskComplete: TurnTable._task_complete,
+    ev.TurnAborted: TurnTable._turn_aborted,
+    ev.ThreadRolledBack: TurnTable._rolled_back,
+    ev.Compacted: TurnTable._compacted,
+    ev.TokenCount: TurnTable._token_count,
+    ev.ErrorEvent: TurnTable._error,
+    ev.UserMessage: TurnTable._user_message,
+    ev.ItemStarted: TurnTable._turn_item,
+    ev.ItemCompleted: TurnTable._turn_item,
+    ev.ExecCommandBegin: TurnTable._in_named,
+    ev.ExecCommandEnd: TurnTable._in_named,
+    **dict.fromkeys(_IN_CURRENT, TurnTable._in_current),
+    **dict.fromkeys(_IN_NAMED_OR_CURRENT, TurnTable._in_named_or_current),
+}
