@@ -7,8 +7,11 @@ decode counts as the most cautious answer there is for its method (wire.md, sect
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
+
+from projections import protocol as p
 
 OnAnswer = Callable[[msgspec.Struct], None]
 
@@ -81,3 +84,43 @@ class Asks:
             return msgspec.json.decode(result, type=expected.type)
         except (msgspec.DecodeError, UnicodeError):
             return expected.cautious()
+
+
+def _tool_failed() -> p.DynamicToolCallResponse:
+    text = p.InputTextDynamicToolCallOutputContentItem(text="dynamic tool request failed")
+    return p.DynamicToolCallResponse(content_items=[text], success=False)
+
+
+#: Every server request of the protocol. A refused token refresh reads as empty tokens, which no server accepts.
+ANSWER_TYPES: Final[Mapping[str, AnswerType]] = {
+    "item/commandExecution/requestApproval": AnswerType(
+        p.CommandExecutionRequestApprovalResponse,
+        lambda: p.CommandExecutionRequestApprovalResponse(decision="decline"),
+    ),
+    "item/fileChange/requestApproval": AnswerType(
+        p.FileChangeRequestApprovalResponse,
+        lambda: p.FileChangeRequestApprovalResponse(decision="decline"),
+    ),
+    "item/tool/requestUserInput": AnswerType(
+        p.ToolRequestUserInputResponse, lambda: p.ToolRequestUserInputResponse(answers={})
+    ),
+    "item/permissions/requestApproval": AnswerType(
+        p.PermissionsRequestApprovalResponse,
+        lambda: p.PermissionsRequestApprovalResponse(permissions=p.GrantedPermissionProfile()),
+    ),
+    "item/tool/call": AnswerType(p.DynamicToolCallResponse, _tool_failed),
+    "mcpServer/elicitation/request": AnswerType(
+        p.McpServerElicitationRequestResponse,
+        lambda: p.McpServerElicitationRequestResponse(action="decline"),
+    ),
+    "account/chatgptAuthTokens/refresh": AnswerType(
+        p.ChatgptAuthTokensRefreshResponse,
+        lambda: p.ChatgptAuthTokensRefreshResponse(access_token="", chatgpt_account_id=""),
+    ),
+    "applyPatchApproval": AnswerType(
+        p.ApplyPatchApprovalResponse, lambda: p.ApplyPatchApprovalResponse(decision="denied")
+    ),
+    "execCommandApproval": AnswerType(
+        p.ExecCommandApprovalResponse, lambda: p.ExecCommandApprovalResponse(decision="denied")
+    ),
+}

@@ -57,9 +57,7 @@ class TurnError(Exception):
     :param will_retry: True when the engine goes on trying by itself.
     """
 
-    def __init__(
-        self, message: str, info: object = None, details: str | None = None, will_retry: bool = False
-    ) -> None:
+    def __init__(self, message: str, info: object = None, details: str | None = None, will_retry: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.info = info

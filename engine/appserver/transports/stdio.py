@@ -1,0 +1,124 @@
+"""One client on stdin and stdout: a JSON message per line, nothing else on stdout.
+
+Reads and writes block in two daemon threads of their own, so that pipes, files and terminals work alike, no file
+description is switched to non-blocking (others may share it), and a stuck parent cannot keep the process alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from queue import SimpleQueue
+
+import anyio
+from anyio import from_thread
+from anyio.abc import ObjectReceiveStream, TaskStatus
+
+from engine.appserver.connection import Connection
+from engine.appserver.server import Server
+
+CHUNK = 64 << 10
+
+
+class Stdio:
+    """The stdio listener: serves the one client and ends the server when its input ends."""
+
+    def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
+
+    async def __call__(self, server: Server, *, task_status: TaskStatus[None]) -> None:
+        """See :class:`engine.appserver.server.Listener`."""
+        connection = server.connect(local=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write, server, connection)
+            tasks.start_soon(_watch, server, connection)
+            task_status.started()
+            async for line in lines(_read(self._stdin)):
+                await server.receive(connection, line)
+            await server.settle(connection)
+            server.stopping.set()
+
+    async def _write(self, server: Server, connection: Connection) -> None:
+        writer = _Writer(self._stdout)
+        while batch := await connection.outbox.take():
+            batch.append(b"")
+            if not await writer.write(b"\n".join(batch)):
+                connection.outbox.abandon()
+                server.stopping.set()
+
+
+async def _watch(server: Server, connection: Connection) -> None:
+    await connection.outbox.overflow.wait()
+    limit = connection.outbox.limit >> 20
+    print(f"app-server: the client does not read its messages ({limit} MiB waiting); giving up", file=sys.stderr)
+    server.stopping.set()
+
+
+async def lines(chunks: ObjectReceiveStream[bytes]) -> AsyncIterator[bytes]:
+    """Split chunks at newlines; the last line needs none. Cost is linear, also for lines of many chunks."""
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        head, *rest = chunk.split(b"\n")
+        parts.append(head)
+        for part in rest:
+            yield b"".join(parts)
+            parts = [part]
+    if last := b"".join(parts):
+        yield last
+
+
+def _read(fd: int) -> ObjectReceiveStream[bytes]:
+    """What arrives at a file descriptor until its end; the thread stays at most a few chunks ahead."""
+    send, receive = anyio.create_memory_object_stream[bytes](4)
+    token = anyio.lowlevel.current_token()
+
+    def pump() -> None:
+        # Whoever wanted this input may be gone, and the event loop with it.
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.RunFinishedError):
+            while chunk := _read_chunk(fd):
+                from_thread.run(send.send, chunk, token=token)
+            from_thread.run_sync(send.close, token=token)
+
+    threading.Thread(target=pump, name="stdin", daemon=True).start()
+    return receive
+
+
+def _read_chunk(fd: int) -> bytes:
+    try:
+        return os.read(fd, CHUNK)
+    except OSError:  # a terminal that hung up
+        return b""
+
+
+class _Writer:
+    """Writes to a file descriptor in its own thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._jobs: SimpleQueue[tuple[bytes, anyio.Event]] = SimpleQueue()
+        self._broken = False
+        self._token = anyio.lowlevel.current_token()
+        threading.Thread(target=self._pump, name="stdout", daemon=True).start()
+
+    async def write(self, data: bytes) -> bool:
+        """Write all of it; False when nobody reads any more."""
+        done = anyio.Event()
+        self._jobs.put((data, done))
+        await done.wait()
+        return not self._broken
+
+    def _pump(self) -> None:
+        with contextlib.suppress(anyio.RunFinishedError):
+            while True:
+                data, done = self._jobs.get()
+                try:
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[os.write(self._fd, rest) :]
+                except OSError:
+                    self._broken = True
+                from_thread.run_sync(done.set, token=self._token)

@@ -1,0 +1,239 @@
+"""The command line: `rollout-engine app-server` and what goes with it.
+
+Flags and their refusals are those of the reference, so that clients which start a server by path can start this one:
+exit code 2 for a wrong command line, 1 for a server that cannot start, texts on stderr. Everything heavy is imported
+once it is known to be needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from engine.errors import EngineError, StartupError
+from engine.identity import VERSION
+
+if TYPE_CHECKING:
+    from engine.appserver.server import Host, Listener
+    from engine.appserver.transports.auth import AuthFlags
+    from engine.notes import Sink
+
+    #: Opens the engine of a home (CODEX_HOME) with the overrides of the command line (dotted key -> value).
+    OpenHost = Callable[[Path, Mapping[str, object], Sink], AbstractAsyncContextManager[Host]]
+
+
+def main(argv: Sequence[str] | None = None, open_host: OpenHost | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    :param open_host: another engine than the real one, for tests of everything around it.
+    """
+    args = _parser().parse_args(argv)
+    if args.run is None:
+        _parser().print_help(sys.stderr)
+        sys.exit(2)
+    try:
+        args.run(args, open_host)
+    except EngineError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _app_server(args: argparse.Namespace, open_host: OpenHost | None) -> None:
+    from engine.appserver.transports.auth import AuthFlags, check_flags
+
+    flags = AuthFlags(
+        mode=args.ws_auth,
+        token_file=args.ws_token_file,
+        token_sha256=args.ws_token_sha256,
+        secret_file=args.ws_shared_secret_file,
+        issuer=args.ws_issuer,
+        audience=args.ws_audience,
+        max_skew=args.ws_max_clock_skew_seconds,
+    )
+    check_flags(flags)
+    overrides = _overrides(args)
+    folder = _home()
+    listener = _listener(args.listen, flags, folder)
+    _serve(open_host or _real_host(), folder, overrides, listener)
+
+
+def _serve(open_host: OpenHost, folder: Path, overrides: Mapping[str, object], listener: Listener) -> None:
+    import functools
+
+    import anyio
+
+    from engine.appserver import server
+    from engine.appserver.handlers import methods
+
+    factory = functools.partial(open_host, folder, overrides)
+    anyio.run(functools.partial(server.run, factory, listener, methods()))
+
+
+def _real_host() -> OpenHost:
+    from engine.host import open_host
+
+    return open_host
+
+
+def _proxy(args: argparse.Namespace, open_host: OpenHost | None) -> None:
+    from engine.appserver.transports.control import default_path, proxy
+
+    proxy(args.sock or default_path(_home()))
+
+
+def _home() -> Path:
+    """CODEX_HOME, by default `~/.codex`, which is made when missing."""
+    given = os.environ.get("CODEX_HOME")
+    path = Path(given) if given else Path.home() / ".codex"
+    if not given:
+        path.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        raise StartupError(f'CODEX_HOME points to "{given}", but that path does not exist')
+    if not path.is_dir():
+        raise StartupError(f'CODEX_HOME points to "{given}", but that path is not a directory')
+    return path.resolve()
+
+
+def _listener(url: str, flags: AuthFlags, folder: Path) -> Listener:
+    """The transport of a checked `--listen` value, bound to its address."""
+    if url == "stdio://":
+        from engine.appserver.transports.stdio import Stdio
+
+        return Stdio()
+    if url == "off":
+        raise StartupError("no transport configured; use --listen or enable remote control")
+    if url.startswith("unix://"):
+        from engine.appserver.transports.control import default_path
+        from engine.appserver.transports.unix import UnixSocket
+
+        path = url.removeprefix("unix://")
+        return UnixSocket(Path(path).absolute() if path else default_path(folder))
+    from engine.appserver.transports.auth import make_guard
+    from engine.appserver.transports.websocket import Websocket
+
+    return Websocket(*_host_and_port(url), make_guard(flags))
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    """The address of `ws://IP:PORT`.
+
+    :raises ValueError: when it is no such URL.
+    """
+    host, _, port = url.removeprefix("ws://").rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        address: object = ipaddress.IPv6Address(host[1:-1])
+    else:
+        address = ipaddress.IPv4Address(host)
+    if not (port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise ValueError(f"no port: {port}")
+    return str(address), int(port)
+
+
+def _listen_url(url: str) -> str:
+    if url.startswith("ws://"):
+        try:
+            _host_and_port(url)
+        except ValueError:
+            text = f"invalid websocket --listen URL `{url}`; expected `ws://IP:PORT`"
+            raise argparse.ArgumentTypeError(text) from None
+    elif url not in ("stdio://", "off") and not url.startswith("unix://"):
+        forms = "`stdio://`, `unix://`, `unix://PATH`, `ws://IP:PORT`, or `off`"
+        raise argparse.ArgumentTypeError(f"unsupported --listen URL `{url}`; expected {forms}")
+    return url
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, object]:
+    """Dotted keys of `-c`, `--enable` and `--disable`, wherever on the line they stand; later ones win."""
+    flags = [*(args.flags_before or ()), *(args.flags or ())]
+    if not flags:
+        return {}
+    from engine.config import FEATURES, ConfigError, parse_flag
+
+    overrides: dict[str, object] = {}
+    for kind, text in sorted(flags, key=lambda flag: flag[0] != "config"):
+        if kind == "config":
+            try:
+                key, value = parse_flag(text)
+            except ConfigError as error:
+                raise StartupError(f"error parsing -c overrides: {error}") from None
+            overrides[key] = value
+        elif text not in FEATURES:
+            raise StartupError(f"Unknown feature flag: {text}")
+        else:
+            overrides[f"features.{text}"] = kind == "enable"
+    return overrides
+
+
+class _Flag(argparse.Action):
+    """Collects (name of the flag, value) in the order of the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        name = self.option_strings[-1].removeprefix("--")
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), (name, str(values))])
+
+
+def _parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="rollout-engine", allow_abbrev=False)
+    root.add_argument("--version", "-V", action="version", version=f"rollout-engine (codex-cli {VERSION})")
+    root.set_defaults(run=None)
+    _add_config_flags(root, "flags_before")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND")
+
+    server = commands.add_parser("app-server", help="serve app-server clients", allow_abbrev=False)
+    server.set_defaults(run=_app_server)
+    _add_config_flags(server, "flags")
+    server.add_argument(
+        "--listen",
+        metavar="URL",
+        type=_listen_url,
+        default="stdio://",
+        help="stdio:// (default), unix://, unix://PATH, ws://IP:PORT or off",
+    )
+    server.add_argument("--analytics-default-enabled", action="store_true", help=argparse.SUPPRESS)
+    _add_auth_flags(server)
+
+    more = server.add_subparsers(title="commands", metavar="COMMAND")
+    join = more.add_parser("proxy", help="join stdio to a server's control socket", allow_abbrev=False)
+    join.add_argument("--sock", metavar="PATH", type=Path, help="the socket (default: that of CODEX_HOME)")
+    join.set_defaults(run=_proxy)
+    return root
+
+
+def _add_config_flags(parser: argparse.ArgumentParser, dest: str) -> None:
+    flags = (
+        (("-c", "--config"), "KEY=VALUE", "override a configuration value; VALUE is TOML or plain text"),
+        (("--enable",), "FEATURE", "the same as -c features.FEATURE=true"),
+        (("--disable",), "FEATURE", "the same as -c features.FEATURE=false"),
+    )
+    for names, metavar, text in flags:
+        parser.add_argument(*names, action=_Flag, dest=dest, metavar=metavar, help=text)
+
+
+def _add_auth_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("websocket authentication")
+    group.add_argument("--ws-auth", metavar="MODE", choices=("capability-token", "signed-bearer-token"))
+    group.add_argument("--ws-token-file", metavar="PATH", type=Path)
+    group.add_argument("--ws-token-sha256", metavar="HEX")
+    group.add_argument("--ws-shared-secret-file", metavar="PATH", type=Path)
+    group.add_argument("--ws-issuer", metavar="ISSUER")
+    group.add_argument("--ws-audience", metavar="AUDIENCE")
+    group.add_argument("--ws-max-clock-skew-seconds", metavar="SECONDS", type=_seconds)
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"`{text}` is no number of seconds")
+    return int(text)

@@ -1,0 +1,36 @@
+"""How the engine names itself to clients and to model providers."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+#: The version of the reference whose protocol and files we keep; clients parse it out of the user agent.
+VERSION = "0.125.0"
+
+
+def user_agent(originator: str, client_name: str, client_version: str, env: Mapping[str, str]) -> str:
+    """`NAME/VERSION (OS VERSION; ARCH) TERMINAL (CLIENT; CLIENT VERSION)`, as the reference writes it.
+
+    :param originator: name of the first client of this process.
+    """
+    system, release = _system()
+    return (
+        f"{originator}/{VERSION} ({system} {release}; {platform.machine()}) {_terminal(env)} "
+        f"({client_name}; {client_version})"
+    )
+
+
+def _system() -> tuple[str, str]:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return platform.system(), platform.release()
+    return release["NAME"].split(" ")[0], release.get("VERSION_ID", "unknown")
+
+
+def _terminal(env: Mapping[str, str]) -> str:
+    if program := env.get("TERM_PROGRAM"):
+        version = env.get("TERM_PROGRAM_VERSION")
+        return f"{program}/{version}" if version else program
+    return env.get("TERM") or "unknown"
