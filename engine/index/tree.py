@@ -1,0 +1,102 @@
+"""Which folders hold rollouts, and which of them have changed since they were last looked into.
+
+A folder's modification time changes with every file that comes or goes, so an unchanged one is not read again. Day
+folders of a home never seen are looked into only when a page reaches their day.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import anyio.to_thread
+
+from engine.index.files import ARCHIVED, SESSIONS, Files, Seen
+from engine.index.rows import Rows, day_of, is_shelf
+from engine.index.store import Store
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds: a folder that changed so shortly before it was looked into may have changed again in the same tick."""
+
+_STEP = 32
+"""Folders looked into by one call of a worker thread."""
+
+_DEPTH = 3
+"""Day folders are so far below `sessions`."""
+
+_ABSENT = -1
+"""Modification time of a root that does not exist."""
+
+
+class Tree:
+    """The folders of a home."""
+
+    def __init__(self, store: Store, files: Files, rows: Rows, now: Callable[[], int] = time.time_ns) -> None:
+        """`now` gives epoch ns, by the clock of the file system."""
+        self._store = store
+        self._files = files
+        self._rows = rows
+        self._now = now
+
+    async def refresh(self, *, archived: bool) -> None:
+        """Find new, changed and lost folders; days never looked into stay so."""
+        root = ARCHIVED if archived else SESSIONS
+        folders = self._folders(root)
+        if root not in folders:
+            self._note([root])
+            folders[root] = None
+        await self.look([path for path, times in folders.items() if times and self._changed(path, *times)])
+        for _ in range(_DEPTH):
+            await self.look([path for path in self._unlooked(root) if day_of(path) < 0])
+
+    def days(self) -> list[str]:
+        """Day folders never looked into, the newest first."""
+        return sorted(self._unlooked(SESSIONS), key=day_of, reverse=True)
+
+    async def look(self, folders: Sequence[str]) -> None:
+        """Read what is in these folders, in a worker thread, a few at a time."""
+        for start in range(0, len(folders), _STEP):
+            step = folders[start : start + _STEP]
+            seen = self._now()
+            found = await anyio.to_thread.run_sync(_looks, self._files, step)
+            for path, content in zip(step, found, strict=True):
+                self._keep(path, content, seen)
+
+    def _changed(self, path: str, mtime: int, seen: int) -> bool:
+        now = self._files.folder_time(path)
+        return now != (None if mtime == _ABSENT else mtime) or (now is not None and seen - now < _SETTLED)
+
+    def _folders(self, root: str) -> dict[str, tuple[int, int] | None]:
+        rows = self._store.rows("SELECT path, mtime, seen FROM folders WHERE root = ?", (root,))
+        return {path: None if mtime is None else (mtime, seen) for path, mtime, seen in rows}
+
+    def _unlooked(self, root: str) -> list[str]:
+        return [path for path, times in self._folders(root).items() if times is None]
+
+    def _note(self, folders: Iterable[str]) -> None:
+        self._store.write_many(
+            "INSERT OR IGNORE INTO folders (path, root) VALUES (?, ?)",
+            [(path, path.partition("/")[0]) for path in folders],
+        )
+
+    def _keep(self, folder: str, content: Seen | None, seen: int) -> None:
+        """Take over what was found in a folder."""
+        found = set()
+        if content is not None and is_shelf(folder):
+            found = {f"{folder}/{name}" for name in content.rollouts}
+        known = self._rows.in_folder(folder)
+        self._rows.drop(known - found)
+        self._rows.add_bare(sorted(found - known))
+        if content is None:
+            self._store.write(
+                ("DELETE FROM folders WHERE path = ? AND path != root", (folder,)),
+                ("UPDATE folders SET mtime = ?, seen = ? WHERE path = ?", (_ABSENT, seen, folder)),
+            )
+            return
+        if folder.count("/") < _DEPTH and folder != ARCHIVED:
+            self._note(f"{folder}/{name}" for name in content.folders)
+        self._store.write(("UPDATE folders SET mtime = ?, seen = ? WHERE path = ?", (content.mtime, seen, folder)))
+
+
+def _looks(files: Files, folders: Sequence[str]) -> list[Seen | None]:
+    return [files.look(path) for path in folders]
