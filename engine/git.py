@@ -41,10 +41,8 @@ async def info(cwd: Path, limit: float = TIME_LIMIT) -> ev.GitInfo | None:
         group.start_soon(ask, "commit", "rev-parse", "HEAD")
         group.start_soon(ask, "branch", "rev-parse", "--abbrev-ref", "HEAD")
         group.start_soon(ask, "url", "remote", "get-url", "origin")
-    branch = found["branch"]
-    return ev.GitInfo(
-        found["commit"] or None, None if branch in ("HEAD", "") else branch, found["url"] or None
-    )
+    branch = None if found["branch"] == "HEAD" else found["branch"]
+    return ev.GitInfo(found["commit"] or None, branch or None, found["url"] or None)
 
 
 async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspace] | None:
@@ -71,9 +69,7 @@ async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspac
 
 def _fetch_urls(listing: str) -> dict[str, str]:
     """From `git remote -v` (`<name>\\t<url> (fetch)`) to URLs by name."""
-    rows = [
-        line.removesuffix(" (fetch)").partition("\t") for line in listing.splitlines() if " (fetch)" in line
-    ]
+    rows = [line.removesuffix(" (fetch)").partition("\t") for line in listing.splitlines() if " (fetch)" in line]
     return {name: url for name, _, url in rows}
 
 

@@ -1,7 +1,7 @@
 """Configuration: config.toml of the reference as it is, flags, profiles, project layers and trust."""
 
 from engine.config.config import Config, WorkspaceWrite, load
-from engine.config.errors import ConfigError
+from engine.config.errors import ConfigError, os_error
 from engine.config.features import FEATURES, Feature
 from engine.config.layers import Layer, parse_flag
 from engine.config.providers import BUILT_IN, DEMO, Provider
@@ -19,6 +19,7 @@ __all__ = [
     "WorkspaceWrite",
     "git_root",
     "load",
+    "os_error",
     "parse_flag",
     "project_root",
     "record_trusted",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.errors import ConfigError
+from engine.config.errors import ConfigError, os_error
 from engine.config.features import enabled
 from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, merge, merged, read_layer
 from engine.config.providers import Provider, providers
@@ -55,7 +55,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     model_auto_compact_token_limit: int | None
     model_supports_reasoning_summaries: bool | None
     model_catalog_json: str | None
-    model_instructions_file: str | None
+    base_instructions: str | None
+    """Text of `model_instructions_file`."""
     tool_output_token_limit: int | None
     service_tier: str | None
     personality: str | None
@@ -102,22 +103,22 @@ def load(
     :param home: CODEX_HOME, an absolute path
     :param overrides: dotted keys of `-c` flags and of a request's `config`; a profile lies above them
     :param cwd: the thread's folder, absolute; it need not exist
-    :param explicit: top-level keys that a request sets by parameters of its own; they lie above everything
+    :param explicit: top-level keys that a request sets by parameters of its own; they lie above everything, and
+        a null takes the key away
     :raises ConfigError: naming the file and the place, or the key, of what is wrong
     """
     flags = flag_layer(overrides, cwd)
-    base = [
-        layer
-        for layer in (read_layer("system", SYSTEM_FILE), read_layer("user", home / "config.toml"))
-        if layer
-    ]
+    base = [layer for layer in (read_layer("system", SYSTEM_FILE), read_layer("user", home / "config.toml")) if layer]
     table = merged([*base, flags])
     root = project_root(cwd, table.get("project_root_markers", DEFAULT_MARKERS))
     trust = trust_level(table, cwd, root)
     layers = (*base, *(_project_layers(home, cwd, root) if trust == "trusted" else ()), flags)
     table = merged(layers)
     merge(table, _profile(table))
-    merge(table, {key: value for key, value in (explicit or {}).items() if value is not None})
+    for key, value in (explicit or {}).items():
+        table.pop(key, None)
+        if value is not None:
+            table[key] = value
     check(table)
     known = providers(table)
     wanted = table.get("model_provider", DEFAULT_PROVIDER)
@@ -142,6 +143,19 @@ def _profile(table: Table) -> Table:
         raise ConfigError(f"config profile `{name}` not found")
     profile: Table = profiles[name]
     return profile
+
+
+def _base_instructions(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = os_error(error) if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"failed to read model instructions file {file}: {reason}") from error
+    if not text:
+        raise ConfigError(f"model instructions file is empty: {file}")
+    return text
 
 
 def _typed(
@@ -177,7 +191,7 @@ def _typed(
         model_auto_compact_token_limit=table.get("model_auto_compact_token_limit"),
         model_supports_reasoning_summaries=table.get("model_supports_reasoning_summaries"),
         model_catalog_json=table.get("model_catalog_json"),
-        model_instructions_file=table.get("model_instructions_file"),
+        base_instructions=_base_instructions(table.get("model_instructions_file")),
         tool_output_token_limit=table.get("tool_output_token_limit"),
         service_tier=None if tier == "fast" and "fast_mode" not in features else tier,
         personality=table.get("personality"),

@@ -17,6 +17,11 @@ class ConfigError(Exception):
     """
 
 
+def os_error(error: OSError) -> str:
+    """The error in the reference's words: `No such file or directory (os error 2)`."""
+    return f"{error.strerror} (os error {error.errno})"
+
+
 def place(text: str, keys: tuple[str, ...]) -> tuple[int, int] | None:
     """Line and column, both from 1, of the value under `keys` in a TOML text, or `None` if not found.
 

@@ -56,7 +56,7 @@ RESERVED = tuple(key for key in BUILT_IN if key != DEMO)
 
 
 def providers(table: Mapping[str, Any]) -> dict[str, Provider]:
-    """The built-in providers, `openai` with its configured URL, and those of a checked, merged configuration."""
+    """The built-in providers, `openai` with its configured URL, and those of a checked, merged table."""
     openai = msgspec.structs.replace(BUILT_IN["openai"], base_url=table.get("openai_base_url"))
     own = {
         key: msgspec.convert({**settings, "id": key}, Provider)

@@ -1,0 +1,1 @@
+"""What a thread may do: sandbox policies, permission profiles and the bridge between them."""
