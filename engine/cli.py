@@ -12,7 +12,6 @@ import ipaddress
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,12 +19,11 @@ from engine.errors import EngineError, StartupError
 from engine.identity import VERSION
 
 if TYPE_CHECKING:
-    from engine.appserver.server import Host, Listener
+    from engine.appserver.server import HostFactory, Listener
     from engine.appserver.transports.auth import AuthFlags
-    from engine.notes import Sink
 
-    #: Opens the engine of a home (CODEX_HOME) with the overrides of the command line (dotted key -> value).
-    OpenHost = Callable[[Path, Mapping[str, object], Sink], AbstractAsyncContextManager[Host]]
+    #: The engine of a home (CODEX_HOME) with the overrides of the command line (dotted key -> value).
+    OpenHost = Callable[[Path, Mapping[str, object]], HostFactory]
 
 
 def main(argv: Sequence[str] | None = None, open_host: OpenHost | None = None) -> NoReturn:
@@ -61,10 +59,10 @@ def _app_server(args: argparse.Namespace, open_host: OpenHost | None) -> None:
     overrides = _overrides(args)
     folder = _home()
     listener = _listener(args.listen, flags, folder)
-    _serve(open_host or _real_host(), folder, overrides, listener)
+    _serve((open_host or _real_engine())(folder, overrides), listener)
 
 
-def _serve(open_host: OpenHost, folder: Path, overrides: Mapping[str, object], listener: Listener) -> None:
+def _serve(factory: HostFactory, listener: Listener) -> None:
     import functools
 
     import anyio
@@ -72,11 +70,10 @@ def _serve(open_host: OpenHost, folder: Path, overrides: Mapping[str, object], l
     from engine.appserver import server
     from engine.appserver.handlers import methods
 
-    factory = functools.partial(open_host, folder, overrides)
     anyio.run(functools.partial(server.run, factory, listener, methods()))
 
 
-def _real_host() -> OpenHost:
+def _real_engine() -> OpenHost:
     from engine.host import open_host
 
     return open_host

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from engine.appserver.connection import Connection
 from engine.appserver.errors import log, rpc_error
 from engine.appserver.subscriptions import Clients
 from engine.errors import BadRequest
+
+if TYPE_CHECKING:
+    from engine.host import Host
 
 After = Callable[[], None]
 
@@ -78,7 +81,7 @@ class Context:
     """What a handler sees besides its params: the asking connection, the engine and its subscriptions."""
 
     def __init__(self, engine: Any, clients: Clients, connection: Connection, request_id: messages.RequestId) -> None:
-        self.engine = engine
+        self.engine: Host = engine
         self.connection = connection
         self._clients = clients
         self._joined: list[str] = []

@@ -7,27 +7,31 @@ Texts were taken from the reference's answers. Cold path only; nothing here deci
 
 from __future__ import annotations
 
+import itertools
+import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import inspect as mi
+from msgspec.structs import FieldInfo, fields
 
 from engine.errors import BadRequest
 
 RELATIVE_PATH = "AbsolutePathBuf deserialized without a base path"
 
-#: Integer types by their bounds, as (lowest, highest); a missing bound is None.
-_INTEGERS: dict[tuple[int | None, int | None], str] = {
+#: Integer types by their bounds (lowest, highest).
+_INTEGERS: dict[tuple[float | None, float | None], str] = {
+    (0, 2**8 - 1): "u8",
     (0, 2**16 - 1): "u16",
     (0, 2**32 - 1): "u32",
-    (0, 2**64 - 1): "u64",
     (0, None): "usize",
     (1, None): "a nonzero usize",
     (-(2**31), 2**31 - 1): "i32",
-    (-(2**63), 2**63 - 1): "i64",
-    (None, None): "i64",
 }
+
+#: The untagged enums among params: types of the variants -> name.
+_UNTAGGED: dict[tuple[Any, ...], str] = {(str, list[str], types.NoneType): "ThreadListCwdFilter"}
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
@@ -38,7 +42,7 @@ def explain(text: bytes, expected: Any, error: msgspec.DecodeError) -> str:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return str(error)
-    return _fault(mi.type_info(expected), value) or str(error)
+    return _fault(expected, value) or str(error)
 
 
 def check_unit(text: bytes) -> None:
@@ -59,125 +63,146 @@ def unknown_variant(name: str, known: Sequence[str]) -> str:
     return f"unknown variant `{name}`, expected {' or '.join(quoted)}"
 
 
-def _fault(expected: mi.Type, value: Any) -> str | None:
-    while isinstance(expected, mi.Metadata):
-        expected = expected.type
-    find = _FAULTS.get(type(expected))
+def _fault(expected: Any, value: Any) -> str | None:
+    """What is wrong with a value of JSON for a type; None for nothing."""
+    if get_origin(expected) is Annotated:
+        base, constraints = get_args(expected)
+        return _int(constraints, value) if base is int else _path(value)
+    if isinstance(expected, type) and issubclass(expected, msgspec.Struct):
+        return _struct(expected, value)
+    find = _FAULTS.get(get_origin(expected) or expected)
     return find(expected, value) if find else None
 
 
-def _struct(expected: mi.StructType, value: Any) -> str | None:
-    name = expected.cls.__name__
+@cache
+def _members(struct: type[msgspec.Struct]) -> dict[str, tuple[FieldInfo, Any]]:
+    """Members on the wire -> the field and its type, the names of literals in their written order."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {f.encode_name: (f, hints[f.name]) for f in fields(struct)}
+
+
+def _struct(struct: type[msgspec.Struct], value: Any) -> str | None:
+    members = _members(struct)
     if isinstance(value, list):
-        return f"invalid length {len(value)}, expected struct {name} with {len(expected.fields)} elements"
+        return f"invalid length {len(value)}, expected struct {struct.__name__} with {len(members)} elements"
     if not isinstance(value, dict):
-        return _wrong_type(value, f"struct {name}")
-    fields = {f.encode_name: f for f in expected.fields}
-    for key, member in value.items():
-        if key in fields and (fault := _fault(fields[key].type, member)):
+        return _wrong_type(value, f"struct {struct.__name__}")
+    for name, member in value.items():
+        if name in members and (fault := _fault(members[name][1], member)):
             return fault
-    return next((f"missing field `{n}`" for n, f in fields.items() if f.required and n not in value), None)
+    missing = (n for n, (field, _) in members.items() if field.required and n not in value)
+    return next((f"missing field `{name}`" for name in missing), None)
 
 
-def _union(expected: mi.UnionType, value: Any) -> str | None:
-    members = [t for t in expected.types if not isinstance(t, mi.NoneType)]
-    if value is None and len(members) < len(expected.types):
+def _union(expected: Any, value: Any) -> str | None:
+    given = get_args(expected)
+    kinds = [t for t in given if t not in (types.NoneType, msgspec.UnsetType)]
+    if value is None and types.NoneType in given:
         return None
-    if len(members) == 1:
-        return _fault(members[0], value)
-    tagged = [t for t in members if isinstance(t, mi.StructType) and t.tag_field is not None]
-    if tagged and len(tagged) == len(members):
-        return _tagged(tagged, value)
-    names = [m for m in members if isinstance(m, mi.LiteralType)]
+    if len(kinds) == 1:
+        return _fault(kinds[0], value)
+    structs = [t for t in kinds if isinstance(t, type) and issubclass(t, msgspec.Struct)]
+    if len(structs) == len(kinds):
+        return _tagged(structs, value)
+    names = [name for t in kinds if get_origin(t) is Literal for name in get_args(t)]
     if names:
-        return _enum(names, [m for m in members if isinstance(m, mi.StructType)], value)
-    if all(_fault(m, value) for m in members):
-        return "data did not match any variant of untagged enum"
+        return _enum(names, structs, value)
+    if all(_fault(t, value) for t in kinds):
+        return f"data did not match any variant of untagged enum {_UNTAGGED.get(get_args(expected), '')}".rstrip()
     return None
 
 
-def _tagged(variants: list[mi.StructType], value: Any) -> str | None:
+def _tagged(variants: Sequence[type[msgspec.Struct]], value: Any) -> str | None:
     """An internally tagged enum: one object type per value of the tag member."""
-    tag_field = str(variants[0].tag_field)
+    config = variants[0].__struct_config__
+    tag_field = str(config.tag_field)
     if not isinstance(value, dict):
-        return _wrong_type(value, "internally tagged enum")
+        return _wrong_type(value, f"internally tagged enum {_common_name(variants)}")
     if tag_field not in value:
         return f"missing field `{tag_field}`"
     tag = value[tag_field]
+    if isinstance(tag, int):
+        return f"invalid value: integer `{tag}`, expected variant index 0 <= i < {len(variants)}"
     if not isinstance(tag, str):
         return _wrong_type(tag, "variant identifier")
-    for variant in variants:
-        if variant.tag == tag:
-            return _struct(variant, value)
-    return unknown_variant(tag, [str(v.tag) for v in variants])
+    by_tag = {str(v.__struct_config__.tag): v for v in variants}
+    return _struct(by_tag[tag], value) if tag in by_tag else unknown_variant(tag, list(by_tag))
 
 
-def _enum(names: list[mi.LiteralType], objects: list[mi.StructType], value: Any) -> str | None:
+def _common_name(variants: Sequence[type[msgspec.Struct]]) -> str:
+    """`UserInput` of `TextUserInput`, `ImageUserInput`, ...: published variants end in the name of their enum."""
+    columns = zip(*(reversed(v.__name__) for v in variants), strict=False)
+    common = itertools.takewhile(lambda letters: len(set(letters)) == 1, columns)
+    return "".join(letters[0] for letters in common)[::-1]
+
+
+def _enum(names: Sequence[str], objects: Sequence[type[msgspec.Struct]], value: Any) -> str | None:
     """An externally tagged enum: plain names, and names with content as objects of one member."""
-    known = [str(v) for n in names for v in n.values]
-    contents = {f.encode_name: f for o in objects for f in o.fields}
+    contents = {name: hint for o in objects for name, (_, hint) in _members(o).items()}
+    known = [*names, *contents]
     if isinstance(value, str):
-        return None if value in known else unknown_variant(value, [*known, *contents])
+        return None if value in names else unknown_variant(value, known)
     if not isinstance(value, dict):
         return _wrong_type(value, "string or map")
     if len(value) != 1:
         return "invalid value: map, expected map with a single key"
     name, content = next(iter(value.items()))
     if name not in contents:
-        return unknown_variant(name, [*known, *contents])
-    return _fault(contents[name].type, content)
+        return unknown_variant(name, known)
+    return _fault(contents[name], content) if isinstance(content, dict) else _wrong_type(content, "struct variant")
 
 
-def _literal(expected: mi.LiteralType, value: Any) -> str | None:
-    return _enum([expected], [], value)
+def _literal(expected: Any, value: Any) -> str | None:
+    return _enum(get_args(expected), [], value)
 
 
-def _list(expected: mi.ListType, value: Any) -> str | None:
+def _list(expected: Any, value: Any) -> str | None:
     if not isinstance(value, list):
         return _wrong_type(value, "a sequence")
-    return next(filter(None, (_fault(expected.item_type, v) for v in value)), None)
+    (kind,) = get_args(expected)
+    return next(filter(None, (_fault(kind, v) for v in value)), None)
 
 
-def _dict(expected: mi.DictType, value: Any) -> str | None:
+def _dict(expected: Any, value: Any) -> str | None:
     if not isinstance(value, dict):
         return _wrong_type(value, "a map")
-    return next(filter(None, (_fault(expected.value_type, v) for v in value.values())), None)
+    _, kind = get_args(expected)
+    return next(filter(None, (_fault(kind, v) for v in value.values())), None)
 
 
-def _int(expected: mi.IntType, value: Any) -> str | None:
-    lowest, highest = expected.ge, expected.le
-    name = _INTEGERS.get((lowest, highest), "i64")
+def _int(bounds: msgspec.Meta, value: Any) -> str | None:
+    name = _INTEGERS.get((bounds.ge, bounds.le), "i64")
     if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**64:
         return _wrong_type(value, name)
-    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
+    if (bounds.ge is not None and value < bounds.ge) or (bounds.le is not None and value > bounds.le):
         return f"invalid value: integer `{value}`, expected {name}"
     return None
 
 
-def _float(expected: mi.FloatType, value: Any) -> str | None:
-    return None if isinstance(value, int | float) and not isinstance(value, bool) else _wrong_type(value, "f64")
-
-
-def _bool(expected: mi.BoolType, value: Any) -> str | None:
-    return None if isinstance(value, bool) else _wrong_type(value, "a boolean")
-
-
-def _str(expected: mi.StrType, value: Any) -> str | None:
+def _path(value: Any) -> str | None:
     if not isinstance(value, str):
-        return _wrong_type(value, "path string" if expected.pattern else "a string")
-    return RELATIVE_PATH if expected.pattern and not value.startswith("/") else None
+        return _wrong_type(value, "path string")
+    return None if value.startswith("/") else RELATIVE_PATH
 
 
-_FAULTS: dict[type[mi.Type], Callable[[Any, Any], str | None]] = {
-    mi.StructType: _struct,
-    mi.UnionType: _union,
-    mi.LiteralType: _literal,
-    mi.ListType: _list,
-    mi.DictType: _dict,
-    mi.IntType: _int,
-    mi.FloatType: _float,
-    mi.BoolType: _bool,
-    mi.StrType: _str,
+def _plain(kind: type | types.UnionType, name: str) -> Callable[[Any, Any], str | None]:
+    def find(expected: Any, value: Any) -> str | None:
+        fits = isinstance(value, kind) and (expected is bool or not isinstance(value, bool))
+        return None if fits else _wrong_type(value, name)
+
+    return find
+
+
+_FAULTS: dict[Any, Callable[[Any, Any], str | None]] = {
+    Union: _union,
+    types.UnionType: _union,
+    Literal: _literal,
+    list: _list,
+    dict: _dict,
+    int: _plain(int, "i64"),
+    float: _plain(int | float, "f64"),
+    bool: _plain(bool, "a boolean"),
+    str: _plain(str, "a string"),
 }
 
 

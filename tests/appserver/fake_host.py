@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 
+from engine.appserver.server import HostFactory
 from engine.notes import Sink
 
 
@@ -43,9 +44,12 @@ class FakeHost:
         await self.idle.wait()
 
 
-@asynccontextmanager
-async def open_fake(home: Path, overrides: Mapping[str, object], sink: Sink) -> AsyncIterator[FakeHost]:
-    yield FakeHost(home, overrides, sink)
+def open_fake(home: Path, overrides: Mapping[str, object]) -> HostFactory:
+    @asynccontextmanager
+    async def factory(sink: Sink) -> AsyncIterator[FakeHost]:
+        yield FakeHost(home, overrides, sink)
+
+    return factory
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ async def initialize(ctx: Context, params: p.InitializeParams) -> Reply:
     connection, client = ctx.connection, params.client_info
     if connection.initialized:
         raise BadRequest("Already initialized")
-    if not all(" " <= c <= "~" or c == "\t" for c in client.name):
+    if any((c < " " and c != "\t") or c == "\x7f" for c in client.name):
         raise BadRequest(f"Invalid clientInfo.name: '{client.name}'. Must be a valid HTTP header value.")
     user_agent = ctx.engine.introduce(client.name, client.version)
     capabilities = params.capabilities or p.InitializeCapabilities()

@@ -6,6 +6,7 @@ with respect to the secret, and any doubt is a refusal.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import re
@@ -22,6 +23,7 @@ MIN_SECRET = 32
 DEFAULT_SKEW = 30
 
 MISSING = "missing websocket bearer token"
+NO_BEARER = "invalid authorization header"
 INVALID = "invalid websocket bearer token"
 INVALID_JWT = "invalid websocket jwt"
 
@@ -118,13 +120,11 @@ def _capability_guard(flags: AuthFlags) -> Guard:
         assert flags.token_file is not None
         expected = hashlib.sha256(_secret(flags.token_file)).digest()
 
-    def guard(authorization: str | None) -> str | None:
-        if (token := _bearer(authorization)) is None:
-            return MISSING
+    def check(token: str) -> str | None:
         given = hashlib.sha256(token.encode()).digest()
         return None if hmac.compare_digest(given, expected) else INVALID
 
-    return guard
+    return functools.partial(_guard, check)
 
 
 def _signature_guard(flags: AuthFlags) -> Guard:
@@ -133,48 +133,64 @@ def _signature_guard(flags: AuthFlags) -> Guard:
     if len(secret) < MIN_SECRET:
         raise StartupError(f"signed websocket bearer secret {flags.secret_file} must be at least {MIN_SECRET} bytes")
 
-    def guard(authorization: str | None) -> str | None:
-        if (token := _bearer(authorization)) is None:
-            return MISSING
+    def check(token: str) -> str | None:
         claims = _verified_claims(token, secret)
-        return None if claims is not None and _acceptable(claims, flags, int(time.time())) else INVALID_JWT
+        return INVALID_JWT if claims is None else _refused_claim(claims, flags, int(time.time()))
 
-    return guard
+    return functools.partial(_guard, check)
+
+
+def _guard(check: Callable[[str], str | None], authorization: str | None) -> str | None:
+    """The reason to refuse a request with this Authorization header, given the check of a bearer token."""
+    if authorization is None:
+        return MISSING
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not (token := token.strip()):
+        return NO_BEARER
+    return check(token)
 
 
 def _verified_claims(token: str, secret: bytes) -> dict[str, Any] | None:
     """The claims of a token signed with HS256 and our secret, None for any other token."""
     import jwt
+    from jwt.types import Options
 
     # Times and names are checked below: the library's rules differ by the second at which a token ends.
-    unchecked = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+    unchecked = Options(
+        verify_exp=False,
+        verify_nbf=False,
+        verify_iat=False,
+        verify_aud=False,
+        verify_iss=False,
+        verify_sub=False,
+        verify_jti=False,
+    )
     try:
-        claims: dict[str, Any] = jwt.decode(token, secret, algorithms=["HS256"], options=unchecked)  # type: ignore[arg-type]
+        claims: dict[str, Any] = jwt.decode(token, secret, algorithms=["HS256"], options=unchecked)
     except jwt.InvalidTokenError:
         return None
     return claims
 
 
-def _acceptable(claims: dict[str, Any], flags: AuthFlags, now: int) -> bool:
+def _refused_claim(claims: dict[str, Any], flags: AuthFlags, now: int) -> str | None:
     skew = DEFAULT_SKEW if flags.max_skew is None else flags.max_skew
     ends, begins, audience = claims.get("exp"), claims.get("nbf"), claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    return (
-        _is_time(ends)
-        and ends + skew >= now
-        and (begins is None or (_is_time(begins) and begins - skew <= now))
-        and (flags.issuer is None or claims.get("iss") == flags.issuer)
-        and (flags.audience is None or flags.audience in audiences)
-    )
+    if not _is_time(ends) or not (begins is None or _is_time(begins)):
+        return INVALID_JWT
+    if ends + skew < now:
+        return "expired websocket jwt"
+    if begins is not None and begins - skew > now:
+        return "websocket jwt is not valid yet"
+    if flags.issuer is not None and claims.get("iss") != flags.issuer:
+        return "websocket jwt issuer mismatch"
+    if flags.audience is not None and flags.audience not in audiences:
+        return "websocket jwt audience mismatch"
+    return None
 
 
 def _is_time(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _bearer(authorization: str | None) -> str | None:
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _secret(path: Path) -> bytes:
