@@ -7,7 +7,7 @@ line means is not known here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -159,7 +159,7 @@ def open_log(path: Path) -> Log:
     return ArchiveLog(packed)
 
 
-async def follow(log: Log, start: int = 0, *, interval: float = 0.05) -> AsyncIterator[Record]:
+async def follow(log: Log, start: int = 0, *, interval: float = 0.05) -> AsyncGenerator[Record, None]:
     """Yield the records from `start` on and then, for ever, those that are appended, by whomever.
 
     A torn line is given when its line break is there. `interval` is in seconds. Raises LogError when the

@@ -32,6 +32,10 @@ _STEP = 1024
 """Packed bytes fed at a time: a block of 128 KB of text takes at least four."""
 
 
+_KEPT = 3
+"""Decoded frames kept: a block as long as a full frame touches three of those that end with a line."""
+
+
 class FrameSize(NamedTuple):
     """One entry of the frame table, in bytes."""
 
@@ -92,7 +96,7 @@ def open_text(path: Path) -> Text:
 
 
 class Frames:
-    """A text in frames with a table; the last two decoded frames are kept, which is what a walk needs."""
+    """A text in frames with a table; a walk in either direction decodes each of them once."""
 
     def __init__(self, path: Path, file: IO[bytes], frames: list[FrameSize]) -> None:
         self.unpacked = 0
@@ -134,8 +138,8 @@ class Frames:
         if len(text) != frame.text:
             raise _damaged(self._path, "a frame is not as long as the table says", self._texts[index])
         self.unpacked += len(text)
-        while len(self._kept) > 1:
-            del self._kept[next(iter(self._kept))]
+        if len(self._kept) == _KEPT:
+            del self._kept[max(self._kept, key=lambda kept: abs(kept - index))]
         self._kept[index] = text
         return text
 

@@ -1,0 +1,89 @@
+"""Processes that are killed while they write, and processes that write at once."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rollouts.errors import Conflict
+from rollouts.log import FileLog
+
+
+def line(number: int) -> bytes:
+    return b'{"line":%d,"text":"%s"}' % (number, b"x" * (number * 37 % 3000))
+
+
+def child(work: Callable[[], None]) -> int:
+    """Run `work` in a child process and return its id; nothing of this process's tests runs there."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def write_and_acknowledge(path: Path, pipe: int) -> None:
+    log = FileLog(path)
+    number = end = 0
+    while True:
+        batch = [line(number + more) for more in range(1 + number % 4)]
+        end = log.append(batch, expected_end=end)
+        number += len(batch)
+        os.write(pipe, b"%d %d\n" % (number, end))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_killed_writer_leaves_what_it_acknowledged_and_at_most_one_torn_line(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "killed.jsonl"
+    reader, writer = os.pipe()
+    pid = child(lambda: write_and_acknowledge(path, writer))
+    os.close(writer)
+    with os.fdopen(reader, "rb") as acknowledgements:
+        acknowledgements.readline()
+        time.sleep(random.Random(seed).random() / 100)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        number, end = map(int, acknowledgements.read().splitlines()[-1].split())
+
+    log = FileLog(path)
+    records = list(log.read())
+    assert [r.data for r in records[:number]] == [line(n) for n in range(number)]
+    assert records[number - 1].end == end
+    for extra, record in enumerate(records[number:], number):
+        assert line(extra).startswith(record.data) if record.torn else record.data == line(extra)
+
+    log.append([b"on we go"], expected_end=log.end())
+    assert [r.data for r in log.read()] == [*(r.data for r in records), b"on we go"]
+
+
+def test_writers_at_once_lose_nothing_and_overwrite_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "shared.jsonl"
+
+    def write(name: bytes) -> None:
+        log = FileLog(path)
+        for number in range(60):
+            while True:
+                try:
+                    log.append(
+                        [b"%s begins %d" % (name, number), b"%s ends %d" % (name, number)], expected_end=log.end()
+                    )
+                    break
+                except Conflict:
+                    continue
+
+    pids = [child(lambda name=name: write(name)) for name in (b"a", b"b", b"c")]  # type: ignore[misc]
+    for pid in pids:
+        assert os.waitpid(pid, 0)[1] == 0
+    lines = [r.data for r in FileLog(path).read()]
+    for name in (b"a", b"b", b"c"):
+        mine = [text for text in lines if text.startswith(name)]
+        assert mine == [b"%s %s %d" % (name, word, n) for n in range(60) for word in (b"begins", b"ends")]
+    assert all(begin.replace(b"begins", b"ends") == end for begin, end in zip(lines[::2], lines[1::2], strict=True))
