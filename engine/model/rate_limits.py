@@ -6,6 +6,7 @@ lines (`ev.RateLimitSnapshot`): the percentage stays a float there and is rounde
 Rules: models-and-limits 2, token-usage 5. There is always a `codex` snapshot, even with no header at all."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -15,6 +16,7 @@ from rollouts import events as ev
 
 DEFAULT_LIMIT: Final = "codex"
 _FAMILY_SUFFIX: Final = "-primary-used-percent"
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 
@@ -111,10 +113,8 @@ def _float(value: str | None) -> float | None:
 
 
 def _int(value: str | None) -> int | None:
-    try:
-        return int(value) if value is not None else None
-    except ValueError:
-        return None
+    """A number that fits the wire's 64 bits."""
+    return int(value) if value is not None and _INTEGER.fullmatch(value) else None
 
 
 def _bool(value: str | None) -> bool | None:

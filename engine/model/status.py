@@ -30,6 +30,8 @@ _BAD_IMAGE_TEXT: Final = "Invalid image in your last message. Please remove it a
 _BLOCKED_TEXT: Final = "Access blocked by Cloudflare. This usually happens when connecting from a restricted region"
 _BUSY_TEXT: Final = "We're currently experiencing high demand, which may cause temporary errors."
 _BODY_LIMIT: Final = 1000
+_TEXTS: Final = ("message", "code", "type", "plan_type")
+_YEAR_10000: Final = 253_402_214_400
 _REQUEST_IDS: Final = ("x-request-id", "x-oai-request-id")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -50,15 +52,15 @@ _ADVICE: Final[dict[str, str]] = {
 
 
 class _Error(msgspec.Struct, frozen=True):
-    message: object = None
-    code: object = None
-    type: object = None
-    plan_type: object = None
-    resets_at: object = None
+    message: str | None = None
+    code: str | None = None
+    type: str | None = None
+    plan_type: str | None = None
+    resets_at: int | None = None
 
 
 class _Body(msgspec.Struct, frozen=True):
-    error: _Error | None = None
+    error: Mapping[str, object] | None = None
 
 
 def failure(
@@ -119,9 +121,8 @@ def limit_text(
 
 
 def _bad_request(text: str, error: _Error) -> ModelFailure:
-    message = _text(error.message)
     if error.code == "cyber_policy":
-        return ModelFailure(message or CYBER_TEXT, CYBER_POLICY, kind="http", status=400)
+        return ModelFailure(error.message or CYBER_TEXT, CYBER_POLICY, kind="http", status=400)
     if _BAD_IMAGE in text:
         return ModelFailure(_BAD_IMAGE_TEXT, BAD_REQUEST, kind="http", status=400)
     return ModelFailure(text, OTHER, kind="http", status=400)
@@ -131,8 +132,8 @@ def _too_many(headers: Mapping[str, str], error: _Error, now: datetime, zone: tz
     if error.type == "usage_limit_reached":
         snapshot = rate_limits.active(headers)
         text = limit_text(
-            _text(error.plan_type),
-            _seconds(error.resets_at),
+            error.plan_type,
+            error.resets_at,
             limit_name=_name(snapshot),
             promo=headers.get("x-codex-promo-message", "").strip() or None,
             now=now,
@@ -153,7 +154,7 @@ def _unexpected(status: int, text: str, error: _Error) -> str:
     phrase = _phrase(status)
     if status == 403 and "Cloudflare" in text and "blocked" in text:
         return f"{_BLOCKED_TEXT} (status {phrase})"
-    shown = _text(error.message) or text.strip()
+    shown = error.message or text.strip()
     if len(shown) > _BODY_LIMIT:
         shown = shown[:_BODY_LIMIT] + "..."
     return f"unexpected status {phrase}: {shown or 'Unknown error'}"
@@ -176,19 +177,18 @@ def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _error(body: bytes) -> _Error:
+    """The error object of a body; members of a wrong type, or a body that is none, say nothing."""
     try:
-        return msgspec.json.decode(body, type=_Body).error or _Error()
-    except msgspec.DecodeError:
+        error = msgspec.json.decode(body, type=_Body).error or {}
+    except (msgspec.DecodeError, RecursionError):
         return _Error()
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    texts = {name: value for name in _TEXTS if isinstance(value := error.get(name), str) and value}
+    return _Error(**texts, resets_at=_seconds(error.get("resets_at")))
 
 
 def _seconds(value: object) -> int | None:
     """Unix seconds a calendar can show; anything else is no time."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 253402214400 else None
+    return value if type(value) is int and 0 <= value < _YEAR_10000 else None
 
 
 def _name(snapshot: ev.RateLimitSnapshot) -> str | None:

@@ -30,7 +30,6 @@ from rollouts import codec
 from rollouts import events as ev
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-_PHASES: Final = frozenset({"commentary", "final_answer", None})
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -119,7 +118,7 @@ def decode(payload: bytes | str) -> StreamEvent | None:
         event = msgspec.json.decode(payload, type=_Event)
         reader = _READERS.get(event.type)
         return reader(event, payload) if reader else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -139,24 +138,24 @@ def decode_item(raw: Raw) -> ev.ResponseItem | None:
 
     A message of an unknown phase keeps its text and loses the phase (the reference loses the message)."""
     item = codec.decode_item(raw)
-    if isinstance(item, ev.Message) and item.phase not in _PHASES:
-        return msgspec.structs.replace(item, phase=None)
+    if isinstance(item, ev.Unknown) and item.subtype == "message":
+        item = codec.decode_item(_without_phase(raw))
     return item if isinstance(item, ev.ResponseItem) else None
 
 
 def _created(event: _Event, _: object) -> StreamEvent | None:
-    response = ev.given(event.response)
+    response = _given(event.response)
     return Created(_lenient(response, _Id).id) if response is not None else None
 
 
 def _added(event: _Event, _: object) -> StreamEvent | None:
-    raw = ev.given(event.item)
+    raw = _given(event.item)
     item = decode_item(raw) if raw is not None else None
     return ItemAdded(item, _lenient(raw, _Id).id) if item is not None else None
 
 
 def _item_done(event: _Event, _: object) -> StreamEvent | None:
-    raw = ev.given(event.item)
+    raw = _given(event.item)
     item = decode_item(raw) if raw is not None else None
     return ItemDone(item, _lenient(raw, _Id).id) if item is not None else None
 
@@ -188,7 +187,7 @@ def _custom_input(event: _Event, _: object) -> StreamEvent | None:
 
 
 def _completed(event: _Event, _: object) -> StreamEvent | None:
-    response = ev.given(event.response)
+    response = _given(event.response)
     if response is None:
         return None
     try:
@@ -199,14 +198,14 @@ def _completed(event: _Event, _: object) -> StreamEvent | None:
 
 
 def _failed(event: _Event, _: object) -> StreamEvent | None:
-    error = _lenient(ev.given(event.response), _Failed).error
+    error = _lenient(_given(event.response), _Failed).error
     if error is None:
         raise disconnected("response.failed event received")
     raise response_failed(error.code, error.message)
 
 
 def _incomplete(event: _Event, _: object) -> StreamEvent | None:
-    details = _lenient(ev.given(event.response), _Incomplete).incomplete_details
+    details = _lenient(_given(event.response), _Incomplete).incomplete_details
     raise response_incomplete(details.reason if details else None)
 
 
@@ -268,6 +267,15 @@ def _usage(usage: _Usage | None) -> ev.TokenUsage | None:
         reasoning_output_tokens=reasoning.reasoning_tokens if reasoning else 0,
         total_tokens=usage.total_tokens,
     )
+
+
+def _without_phase(raw: Raw) -> bytes:
+    fields = msgspec.json.decode(raw, type=dict[str, Raw])
+    return msgspec.json.encode({name: value for name, value in fields.items() if name != "phase"})
+
+
+def _given(raw: Raw | UnsetType) -> Raw | None:
+    return None if isinstance(raw, UnsetType) or bytes(raw) == b"null" else raw
 
 
 def _lenient(raw: Raw | None, kind: type[_T]) -> _T:
