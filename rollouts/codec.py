@@ -30,6 +30,7 @@ class BadLine(msgspec.Struct, frozen=True, gc=False):
 
 
 Item: TypeAlias = ev.ResponseItem | ev.OtherItem
+Names: TypeAlias = tuple[str, str | None]
 
 _UNTAGGED: Final[dict[str, type[msgspec.Struct]]] = {
     "session_meta": ev.SessionMeta,
@@ -48,15 +49,24 @@ _TAGGED: Final[dict[str, dict[str, type[msgspec.Struct]]]] = {
     "response_item": _by_tag(ev.ResponseItem),
     "engine_event": _by_tag(ev.EngineEvent),
 }
-_OUTER: Final[dict[type[msgspec.Struct], str]] = {cls: name for name, cls in _UNTAGGED.items()} | {
-    cls: name for name, classes in _TAGGED.items() for cls in classes.values()
+_CLASSES: Final[dict[Names, type[msgspec.Struct]]] = {(outer, None): cls for outer, cls in _UNTAGGED.items()} | {
+    (outer, tag): cls for outer, classes in _TAGGED.items() for tag, cls in classes.items()
 }
+_OUTER: Final = {cls: outer for (outer, _), cls in _CLASSES.items()}
 # Other names under which the reference reads an event; it writes the first.
 _ALIASES: Final[dict[str, str]] = {
     "turn_started": "task_started",
     "turn_complete": "task_complete",
     "compaction_summary": "compaction",
 }
+# What 0.125.0 cannot read: our own lines and those of other versions.
+_NOT_COUNTED: Final = (
+    ev.Unknown,
+    ev.EngineEvent,
+    ev.SessionState,
+    ev.ThreadSettingsApplied,
+    ev.McpToolCallProgress,
+)
 # The server's id is dropped where the class allows none; image generation calls need theirs.
 _DROPS_ID: Final = frozenset(
     cls
@@ -68,6 +78,11 @@ _DROPS_ID: Final = frozenset(
 _HEAD: Final = re.compile(
     rb'\{"timestamp":"[^"\\]*",(?:"ordinal":\d+,)?"type":"(\w+)","payload":\{(?:"type":"(\w+)"[,}])?'
 )
+
+
+_KNOWN: Final[dict[tuple[bytes | None, ...], Names]] = {
+    (outer.encode(), tag.encode() if tag else None): (outer, tag) for outer, tag in _CLASSES
+}
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -101,8 +116,8 @@ def decode(raw: bytes) -> Line | BadLine:
         except UnicodeDecodeError as error:
             return BadLine(f"not UTF-8: {error.reason} at byte {error.start}")
     names = _head(raw)
-    cls = _class_of(*names) if names else None
-    if cls is not None:
+    cls = _CLASSES.get(names) if names else None
+    if cls is not None and cls is not ev.Compacted:
         try:
             line = _line_decoder(cls)(raw)
         except _UNREADABLE:
@@ -122,7 +137,7 @@ def decode_item(raw: bytes | msgspec.Raw) -> Item | ev.Unknown:
     return cast("Item | ev.Unknown", _body("response_item", msgspec.Raw(raw)))
 
 
-def head(raw: bytes) -> tuple[str, str | None] | None:
+def head(raw: bytes) -> Names | None:
     """Type and payload type of a line, mostly from its first bytes alone; None when it is no line.
 
     Only `event_msg`, `response_item` and `engine_event` have a payload type. The rest of the line is looked at
@@ -144,7 +159,7 @@ def encode(body: ev.Body, timestamp: str) -> bytes:
         return _ENCODER.encode(_Written(timestamp, body.type, body.payload)) + b"\n"
     if isinstance(body, ev.OtherItem):
         return _ENCODER.encode(_Written(timestamp, "response_item", body.payload)) + b"\n"
-    line = _Written(timestamp, _OUTER[type(body)], _without_id(body))
+    line = _Written(timestamp, _OUTER[type(body)], _for_line(body))
     return _compact(_ENCODER.encode(line)) + b"\n"
 
 
@@ -161,36 +176,37 @@ def open_json(value: object) -> msgspec.Raw:
 
 
 def counts(body: ev.Body) -> bool:
-    """Does the reference count this as a parsed line? Implicit turn ids (`rollout-<n>`) depend on it."""
-    return not isinstance(body, ev.Unknown | ev.EngineEvent | ev.SessionState)
+    """Does 0.125.0 count this as a parsed line? Implicit turn ids (`rollout-<n>`) depend on it."""
+    if isinstance(body, ev.ItemStarted | ev.ItemCompleted):
+        return not isinstance(body.item, ev.CommandExecutionItem)
+    return not isinstance(body, _NOT_COUNTED)
 
 
-def _head(raw: bytes) -> tuple[str, str | None] | None:
+def _head(raw: bytes) -> Names | None:
     found = _HEAD.match(raw)
     if found is None:
         return None
-    outer, subtype = found.groups()
+    known = _KNOWN.get(found.groups())
+    if known is not None:
+        return known
+    outer, tag = found.groups()
     name = outer.decode()
     if name not in _TAGGED:
         return name, None
-    return (name, subtype.decode()) if subtype is not None else None
-
-
-def _class_of(outer: str, subtype: str | None) -> type[msgspec.Struct] | None:
-    if subtype is None:
-        return _UNTAGGED.get(outer)
-    return _TAGGED[outer].get(subtype)
+    return (name, tag.decode()) if tag is not None else None
 
 
 def _body(outer: str, payload: msgspec.Raw) -> ev.Body:
     subtype = _subtype(outer, payload)
-    cls = _class_of(outer, _ALIASES.get(subtype, subtype) if subtype else None)
+    cls = _CLASSES.get((outer, _ALIASES.get(subtype, subtype) if subtype else None))
     if cls is not None:
         try:
             if subtype in _ALIASES:
                 fields = _FIELDS.decode(payload)
                 payload = open_json({**fields, "type": _ALIASES[subtype]})
-            return cast("ev.Body", _payload_decoder(cls)(payload))
+            body = cast("ev.Body", _payload_decoder(cls)(payload))
+            if not isinstance(body, ev.Compacted) or _replaces_whole(body):
+                return body
         except _UNREADABLE:
             pass  # a known type with a bad payload is unknown, as in the reference
     elif outer == "response_item" and subtype is not None:
@@ -216,6 +232,24 @@ def _payload_decoder(cls: type[msgspec.Struct]) -> Callable[[msgspec.Raw], msgsp
 def _line_decoder(cls: type[msgspec.Struct]) -> Callable[[bytes], Any]:
     line = msgspec.defstruct(cls.__name__, [("timestamp", str), ("type", str), ("payload", cls)], gc=False)
     return msgspec.json.Decoder(line).decode
+
+
+def _replaces_whole(body: ev.Compacted) -> bool:
+    """The reference drops a compaction with an item it cannot read, rather than the item."""
+    items = body.replacement_history or ()
+    return not any(isinstance(decode_item(item), ev.Unknown) for item in items)
+
+
+def _for_line(body: ev.Body) -> ev.Body:
+    if isinstance(body, ev.Compacted) and body.replacement_history is not None:
+        items = tuple(msgspec.Raw(_rewritten(item)) for item in body.replacement_history)
+        return msgspec.structs.replace(body, replacement_history=items)
+    return _without_id(body)
+
+
+def _rewritten(raw: msgspec.Raw) -> bytes:
+    item = decode_item(raw)
+    return bytes(raw) if isinstance(item, ev.Unknown) else encode_item(item)
 
 
 def _without_id(body: ev.Body) -> ev.Body:

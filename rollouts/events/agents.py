@@ -4,11 +4,14 @@
 last message (`{"completed": text or null}`) or the error (`{"errored": text}`).
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from rollouts.events.base import NULL, EventMsg, Part
 
-AgentStatus: TypeAlias = str | dict[str, str | None]
+AgentStatus: TypeAlias = (
+    Literal["pending_init", "running", "interrupted", "shutdown", "not_found"]
+    | dict[Literal["completed", "errored"], str | None]
+)
 
 
 class AgentRef(Part, frozen=True):

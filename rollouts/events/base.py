@@ -10,7 +10,7 @@ Three kinds of optional field (rollout-format.md 5, "`?` = absent when none; oth
 """
 
 import re
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -43,6 +43,10 @@ NULL: Any = msgspec.field(default_factory=_none)
 EMPTY: Any = msgspec.field(default_factory=_empty)
 NO_KEYS: Any = msgspec.field(default_factory=_no_keys)
 BLANK: Any = msgspec.field(default_factory=_blank)
+
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""A number of things; negative ones make a line unreadable, as in the reference."""
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -92,8 +96,17 @@ def given(value: Raw | UnsetType) -> Raw | None:
     return None if isinstance(value, UnsetType) or bytes(value) == b"null" else value
 
 
+def unset_nulls(struct: msgspec.Struct, *names: str) -> None:
+    """Turn open JSON that is null into UNSET, in place: for the `__post_init__` of a Struct that leaves it out."""
+    for name in names:
+        value = getattr(struct, name)
+        if isinstance(value, Raw) and bytes(value) == b"null":
+            msgspec.structs.force_setattr(struct, name, UNSET)
+
+
 __all__ = [
     "UNSET",
+    "Count",
     "Duration",
     "EngineEvent",
     "EventMsg",

@@ -6,17 +6,17 @@ and no longer the older events (rollout-format.md 11). Their tags are CamelCase:
 
 from typing import TypeAlias
 
-from msgspec import Raw, UnsetType, field
+from msgspec import Raw, field
 
-from rollouts.events.base import EMPTY, NULL, UNSET, Duration, Part, TaggedPart
-from rollouts.events.response import WebSearchAction
+from rollouts.events.base import EMPTY, NULL, Count, Duration, Part, TaggedPart
+from rollouts.events.response import Phase, WebSearchAction
 
 
 class ByteRange(Part, frozen=True):
     """Half-open range of UTF-8 bytes in a text."""
 
-    start: int
-    end: int
+    start: Count
+    end: Count
 
 
 class TextElement(Part, frozen=True):
@@ -92,6 +92,22 @@ class HookPromptItem(ItemPart, frozen=True):
     fragments: tuple[HookPromptFragment, ...]
 
 
+class MemoryCitationEntry(Part, frozen=True, rename="camel"):
+    """A span of lines of a memory file that a message rests on."""
+
+    path: str
+    line_start: int
+    line_end: int
+    note: str
+
+
+class MemoryCitation(Part, frozen=True, rename="camel"):
+    """The memories a message rests on, and the rollouts they came from."""
+
+    entries: tuple[MemoryCitationEntry, ...]
+    rollout_ids: tuple[str, ...]
+
+
 class AgentText(Part, frozen=True, tag_field="type", tag="Text"):
     """Text of an agent message."""
 
@@ -103,8 +119,8 @@ class AgentMessageItem(ItemPart, frozen=True):
 
     id: str
     content: tuple[AgentText, ...]
-    phase: str | None = None
-    memory_citation: Raw | UnsetType = UNSET
+    phase: Phase | None = None
+    memory_citation: MemoryCitation | None = None
 
 
 class PlanItem(ItemPart, frozen=True):
@@ -185,6 +201,8 @@ __all__ = [
     "ImageGenerationItem",
     "ImageInput",
     "LocalImageInput",
+    "MemoryCitation",
+    "MemoryCitationEntry",
     "MentionInput",
     "PlanItem",
     "ReasoningItem",

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, UnsetType, field
 
-from rollouts.events.base import NULL, UNSET, EventMsg, Part
+from rollouts.events.base import NULL, UNSET, Count, EventMsg, Part
 
 
 class TaskStarted(EventMsg, frozen=True):
@@ -102,14 +102,14 @@ class ThreadNameUpdated(EventMsg, frozen=True):
     thread_name: str | None = None
 
 
-class ContextCompacted(EventMsg, frozen=True):
-    """A compaction is done; the `compacted` line before it says what changed."""
+class ContextCompacted(EventMsg, frozen=True, forbid_unknown_fields=True):
+    """A compaction is done; the `compacted` line before it says what changed. Other keys make it unreadable."""
 
 
 class ThreadRolledBack(EventMsg, frozen=True):
     """The last `num_turns` user turns are dropped."""
 
-    num_turns: int
+    num_turns: Count
 
 
 class UndoStarted(EventMsg, frozen=True):

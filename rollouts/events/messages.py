@@ -6,7 +6,8 @@ Deltas and `item_started` are never written; `item_completed` only for plans (ro
 from msgspec import Raw
 
 from rollouts.events.base import EMPTY, NULL, EventMsg, Part
-from rollouts.events.items import TextElement, TurnItem
+from rollouts.events.items import MemoryCitation, TextElement, TurnItem
+from rollouts.events.response import Phase
 
 
 class UserMessage(EventMsg, frozen=True):
@@ -22,8 +23,8 @@ class AgentMessage(EventMsg, frozen=True):
     """A message of the model; `phase` is commentary or final_answer."""
 
     message: str
-    phase: str | None = NULL
-    memory_citation: dict[str, object] | None = NULL
+    phase: Phase | None = NULL
+    memory_citation: MemoryCitation | None = NULL
 
 
 class AgentReasoning(EventMsg, frozen=True):

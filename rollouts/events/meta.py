@@ -6,7 +6,7 @@ profiles stay open JSON here; what they mean is decided in `engine.permissions`.
 
 from msgspec import UNSET, Raw, UnsetType, field
 
-from rollouts.events.base import NULL, LineBody, Part
+from rollouts.events.base import NULL, LineBody, Part, unset_nulls
 
 
 class BaseInstructions(Part, frozen=True):
@@ -99,6 +99,9 @@ class TruncationPolicy(Part, frozen=True):
     limit: int
 
 
+_OPEN_CONTEXT = ("permission_profile", "network", "file_system_sandbox_policy", "final_output_json_schema")
+
+
 class TurnContext(LineBody, frozen=True, kw_only=True):
     """The settings one turn ran with."""
 
@@ -122,6 +125,10 @@ class TurnContext(LineBody, frozen=True, kw_only=True):
     developer_instructions: str | None = None
     final_output_json_schema: Raw | UnsetType = UNSET
     truncation_policy: TruncationPolicy | None = None
+
+    def __post_init__(self) -> None:
+        """Null means the same as absent and is not written."""
+        unset_nulls(self, *_OPEN_CONTEXT)
 
 
 class Compacted(LineBody, frozen=True):

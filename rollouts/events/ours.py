@@ -22,7 +22,7 @@ class Review(EngineEvent, frozen=True, kw_only=True):
     risk_level: RiskLevel | None = None
     user_authorization: UserAuthorization | None = None
     rationale: str | None = None
-    decision_source: str | None = None
+    decision_source: Literal["agent"] | None = None
     action: ReviewAction
 
 

@@ -4,10 +4,10 @@ The server's item id is read, and known to the engine while it is live, but `cod
 except for image generation calls.
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from rollouts.events.base import NULL, Part, ResponseItem, TaggedPart
 
@@ -22,7 +22,7 @@ class InputImage(TaggedPart, frozen=True):
     """An image shown to the model, mostly a data URL."""
 
     image_url: str
-    detail: str | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class OutputText(TaggedPart, frozen=True):
@@ -31,6 +31,7 @@ class OutputText(TaggedPart, frozen=True):
     text: str
 
 
+Phase: TypeAlias = Literal["commentary", "final_answer"]
 ContentItem: TypeAlias = InputText | InputImage | OutputText
 OutputBody: TypeAlias = str | tuple[InputText | InputImage, ...]
 
@@ -42,7 +43,7 @@ class Message(ResponseItem, frozen=True, kw_only=True):
     role: str
     content: tuple[ContentItem, ...]
     end_turn: bool | None = None
-    phase: str | None = None
+    phase: Phase | None = None
 
 
 class SummaryText(TaggedPart, frozen=True):
@@ -64,12 +65,20 @@ class PlainText(TaggedPart, frozen=True, tag="text"):
 
 
 class Reasoning(ResponseItem, frozen=True, kw_only=True):
-    """Reasoning, in summary, raw or encrypted for the server."""
+    """Reasoning, in summary, raw or encrypted for the server.
+
+    `content` is written as null when there is none, and not at all when no part of it is reasoning text.
+    """
 
     id: str | None = None
     summary: tuple[SummaryText, ...]
-    content: tuple[ReasoningText | PlainText, ...] | None = None
+    content: tuple[ReasoningText | PlainText, ...] | UnsetType | None = NULL
     encrypted_content: str | None = NULL
+
+    def __post_init__(self) -> None:
+        """The reference leaves `content` out unless it is null or holds reasoning text."""
+        if isinstance(self.content, tuple) and not any(isinstance(part, ReasoningText) for part in self.content):
+            msgspec.structs.force_setattr(self, "content", UNSET)
 
 
 class FunctionCall(ResponseItem, frozen=True, kw_only=True):
@@ -122,18 +131,31 @@ class LocalShellCall(ResponseItem, frozen=True, kw_only=True):
 
     id: str | None = None
     call_id: str | None = NULL
-    status: str
+    status: Literal["completed", "in_progress", "incomplete"]
     action: LocalShellAction
 
 
+_SEARCH_TYPES = frozenset({"search", "open_page", "find_in_page", "other"})
+
+
 class WebSearchAction(Part, frozen=True):
-    """What the model looked up: `type` is search, open_page, find_in_page or other; members by type."""
+    """What the model looked up: `type` is search, open_page, find_in_page or other; members by type.
+
+    An unknown type reads as `other`, without members.
+    """
 
     type: str
     query: str | None = None
     queries: tuple[str, ...] | None = None
     url: str | None = None
     pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        """Newer kinds of action are no error."""
+        if self.type not in _SEARCH_TYPES:
+            msgspec.structs.force_setattr(self, "type", "other")
+            for name in ("query", "queries", "url", "pattern"):
+                msgspec.structs.force_setattr(self, name, None)
 
 
 class WebSearchCall(ResponseItem, frozen=True, kw_only=True):
@@ -208,6 +230,7 @@ __all__ = [
     "OtherItem",
     "OutputBody",
     "OutputText",
+    "Phase",
     "PlainText",
     "Reasoning",
     "ReasoningText",

@@ -125,10 +125,10 @@ class McpToolCallAction(TaggedPart, frozen=True, tag="mcp_tool_call"):
     tool_title: str | None = NULL
 
 
-class RequestPermissionsAction(TaggedPart, frozen=True, tag="request_permissions"):
+class RequestPermissionsAction(TaggedPart, frozen=True, kw_only=True, tag="request_permissions"):
     """A request for more permissions; the profile is open JSON."""
 
-    reason: str | None
+    reason: str | None = NULL
     permissions: Raw
 
 
@@ -150,7 +150,7 @@ class GuardianAssessment(EventMsg, frozen=True, kw_only=True):
     risk_level: RiskLevel | None = None
     user_authorization: UserAuthorization | None = None
     rationale: str | None = None
-    decision_source: str | None = None
+    decision_source: Literal["agent"] | None = None
     action: ReviewAction
 
 

@@ -6,9 +6,9 @@ The `*_end` events are written in extended mode only, begins and deltas never.
 from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from rollouts.events.base import BLANK, EMPTY, NO_KEYS, NULL, Duration, EventMsg, Part, TaggedPart
+from rollouts.events.base import BLANK, EMPTY, NO_KEYS, NULL, Duration, EventMsg, Part, TaggedPart, unset_nulls
 from rollouts.events.response import WebSearchAction
 
 
@@ -162,11 +162,29 @@ class McpToolCallBegin(EventMsg, frozen=True):
     mcp_app_resource_uri: str | None = None
 
 
-class McpResult(Part, frozen=True):
-    """Exactly one of the server's result (open JSON) and an error text."""
+class McpOutput(Part, frozen=True):
+    """What an MCP tool answered, all of it open JSON."""
 
-    ok: Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Ok")
-    err: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Err")
+    content: tuple[Raw, ...]
+    structured_content: Raw | UnsetType = msgspec.field(default=UNSET, name="structuredContent")
+    is_error: bool | None = msgspec.field(default=None, name="isError")
+    meta: Raw | UnsetType = msgspec.field(default=UNSET, name="_meta")
+
+    def __post_init__(self) -> None:
+        """Null means the same as absent and is not written."""
+        unset_nulls(self, "structured_content", "meta")
+
+
+class McpResult(Part, frozen=True):
+    """Exactly one of the server's answer and an error text."""
+
+    ok: McpOutput | UnsetType = msgspec.field(default=UNSET, name="Ok")
+    err: str | UnsetType = msgspec.field(default=UNSET, name="Err")
+
+    def __post_init__(self) -> None:
+        """A result that is neither, or both, makes its line unreadable."""
+        if isinstance(self.ok, UnsetType) == isinstance(self.err, UnsetType):
+            raise ValueError("exactly one of Ok and Err is needed")
 
 
 class McpToolCallEnd(EventMsg, frozen=True, kw_only=True):
@@ -223,27 +241,27 @@ class DynamicImage(TaggedPart, frozen=True, tag="inputImage"):
 DynamicContent: TypeAlias = DynamicText | DynamicImage
 
 
-class DynamicToolCallRequest(EventMsg, frozen=True, rename="camel"):
+class DynamicToolCallRequest(EventMsg, frozen=True, kw_only=True, rename="camel"):
     """A client is asked to run its tool; the only event with camelCase keys."""
 
     call_id: str
     turn_id: str
-    namespace: str | None
+    namespace: str | None = NULL
     tool: str
     arguments: Raw
 
 
-class DynamicToolCallResponse(EventMsg, frozen=True):
+class DynamicToolCallResponse(EventMsg, frozen=True, kw_only=True):
     """What the client answered."""
 
     call_id: str
     turn_id: str
-    namespace: str | None
+    namespace: str | None = NULL
     tool: str
     arguments: Raw
     content_items: tuple[DynamicContent, ...]
     success: bool
-    error: str | None
+    error: str | None = NULL
     duration: Duration
 
 
@@ -301,6 +319,7 @@ __all__ = [
     "ImageGenerationBegin",
     "ImageGenerationEnd",
     "McpInvocation",
+    "McpOutput",
     "McpResult",
     "McpStartupComplete",
     "McpStartupFailure",
