@@ -8,26 +8,37 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from engine.config import os_error
+from engine.skills import Skill, mentioned
 from engine.turn.effects import Submission
 from projections import protocol as p
 from rollouts import events as ev
 
+# What the bytes of an image begin with, by offset; the model takes no other formats.
+_FORMATS: Mapping[str, Mapping[int, bytes]] = {
+    "image/png": {0: b"\x89PNG\r\n\x1a\n"},
+    "image/jpeg": {0: b"\xff\xd8\xff"},
+    "image/gif": {0: b"GIF8"},
+    "image/webp": {0: b"RIFF", 8: b"WEBP"},
+}
+
 
 def user_input(
     given: Sequence[p.UserInput],
-    skills: Mapping[str, str],
+    skills: Sequence[Skill] = (),
     client_metadata: dict[str, str] | None = None,
 ) -> Submission:
     """The input of one submission.
 
-    :param skills: names of the enabled skills by the path of their SKILL.md; others are ignored
+    :param skills: those there are for the thread's folder; the enabled ones that the input names, by an item or in
+        a text, are pulled in
     """
     message = ev.Message(role="user", content=tuple(_parts(given)))
-    pulled_in = (_skill(entry, skills) for entry in given if isinstance(entry, p.SkillUserInput))
+    pulled_in = (_skill(skill) for skill in _named(given, skills))
     return Submission(
         messages=(message, *(skill for skill in pulled_in if skill)),
         shown=_shown(given),
@@ -59,22 +70,33 @@ def _local_image(path: str, number: int) -> list[ev.ContentItem]:
         data = Path(path).read_bytes()
     except OSError as error:
         return [ev.InputText(f"Codex could not read the local image at `{path}`: {os_error(error)}")]
-    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    if not kind.startswith("image/"):
-        text = f"Codex cannot attach image at `{path}`: unsupported image format `{kind}`."
-        return [ev.InputText(text)]
+    kind = next((kind for kind, marks in _FORMATS.items() if _has(data, marks)), None)
+    if kind is None:
+        guess = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return [ev.InputText(f"Codex cannot attach image at `{path}`: unsupported image `{guess}`.")]
     url = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return _image(f"<image name=[Image #{number}]>", url)
 
 
-def _skill(entry: p.SkillUserInput, skills: Mapping[str, str]) -> ev.Message | None:
-    if entry.path not in skills:
-        return None
+def _has(data: bytes, marks: Mapping[int, bytes]) -> bool:
+    return all(data.startswith(mark, offset) for offset, mark in marks.items())
+
+
+def _named(given: Sequence[p.UserInput], skills: Sequence[Skill]) -> list[Skill]:
+    """Skills of items first, then those mentioned in texts, each once."""
+    enabled = {skill.path: skill for skill in skills if skill.enabled}
+    wanted = [os.path.realpath(entry.path) for entry in given if isinstance(entry, p.SkillUserInput)]
+    texts = [entry.text for entry in given if isinstance(entry, p.TextUserInput)]
+    named = [enabled[path] for path in wanted if path in enabled] + mentioned(texts, skills)
+    return list({skill.path: skill for skill in named}.values())
+
+
+def _skill(skill: Skill) -> ev.Message | None:
     try:
-        text = Path(entry.path).read_text(encoding="utf-8")
+        text = Path(skill.path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    body = f"<skill>\n<name>{skills[entry.path]}</name>\n<path>{entry.path}</path>\n{text}\n</skill>"
+    body = f"<skill>\n<name>{skill.name}</name>\n<path>{skill.path}</path>\n{text}\n</skill>"
     return ev.Message(role="user", content=(ev.InputText(body),))
 
 
