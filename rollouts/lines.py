@@ -15,7 +15,10 @@ import msgspec
 from rollouts.errors import Conflict, LogError
 
 BLOCK = 1 << 20
-"""Bytes read at a time."""
+"""Bytes read at a time, at most."""
+
+_FIRST = 1 << 15
+"""Bytes read at first: often the answer is in the first or last few lines. Each next block is four times as long."""
 
 Pread: TypeAlias = Callable[[int, int], bytes]
 """`(size, offset) -> bytes`: exactly `size` bytes, fewer only where the text ends."""
@@ -55,10 +58,12 @@ def forward(
     position = offset = start
     parts: list[bytes] = []
     carried = 0
+    step = min(block, _FIRST)
     while end is None or position < end:
-        data = pread(block if end is None else min(block, end - position), position)
+        data = pread(step if end is None else min(step, end - position), position)
         if not data:
             break
+        step = min(block, step * 4)
         position += len(data)
         pieces = data.split(b"\n")
         rest = pieces.pop()
@@ -88,8 +93,10 @@ def backward(pread: Pread, end: int, *, block: int = BLOCK, limit: int | None = 
     parts: list[bytes] = []
     carried = 0
     torn = True
+    step = min(block, _FIRST)
     while position > 0:
-        size = min(block, position)
+        size = min(step, position)
+        step = min(block, step * 4)
         position -= size
         data = pread(size, position)
         pieces = data.split(b"\n")

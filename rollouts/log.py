@@ -40,6 +40,11 @@ class Log(Protocol):
     """
 
     @property
+    def path(self) -> Path | str | None:
+        """Where the log is, for messages; None in memory."""
+        ...
+
+    @property
     def bytes_read(self) -> int:
         """Bytes read so far, for tests of what an answer costs."""
         ...
@@ -98,6 +103,8 @@ class Log(Protocol):
 
 class MemoryLog:
     """A log without a file, for ephemeral threads; it lives as long as the object."""
+
+    path: None = None
 
     def __init__(self) -> None:
         self.bytes_read = 0
@@ -169,7 +176,7 @@ async def follow(log: Log, start: int = 0, *, interval: float = 0.05) -> AsyncGe
     while True:
         end = log.end()
         if end < looked:
-            raise LogError(getattr(log, "path", None), f"the log was cut from {looked} to {end}", offset=end)
+            raise LogError(log.path, f"the log was cut from {looked} to {end}", offset=end)
         if end > looked:
             for record in log.read(position, end):
                 if record.torn:

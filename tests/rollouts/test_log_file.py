@@ -7,13 +7,15 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rollouts.errors import Conflict, LogError, Moved
 from rollouts.log import FileLog, follow, open_log
 from tests.conftest import fixture_rollouts
 
 NEW = b'{"timestamp":"2026-04-20T10:00:00.000Z","type":"event_msg","payload":{"type":"context_compacted"}}'
-SMALL = ["basic_turn", "foreign_lines", "old_lifecycle", "usage_null_info"]
+SMALL = ["foreign_lines", "old_lifecycle", "usage_null_info"]
 
 
 @pytest.fixture
@@ -141,6 +143,33 @@ class TestOtherWriters:
         with pytest.raises(Conflict) as caught:
             log.append([b"mine"], expected_end=8)
         assert caught.value.actual == 4
+
+    @given(
+        st.lists(
+            st.lists(st.sampled_from([b"{}", b"", b"a\r"]), max_size=3)
+            | st.sampled_from([b"\n", b"torn", b"line\n", b"\r\n", b"\n\n"]),
+            max_size=12,
+        )
+    )
+    @settings(deadline=None, max_examples=60)
+    def test_whatever_others_write_our_lines_are_lines_and_nothing_changes(
+        self, tmp_path_factory: pytest.TempPathFactory, steps: list[list[bytes] | bytes]
+    ) -> None:
+        path = tmp_path_factory.mktemp("shared") / "a.jsonl"
+        path.touch()
+        log = FileLog(path, block=4)
+        text = b""
+        for step in steps:
+            if isinstance(step, bytes):
+                others_append(path, step)
+                text += step
+                continue
+            repair = b"\n" if step and text and not text.endswith(b"\n") else b""
+            end = log.append(step, expected_end=len(text))
+            text += repair + b"".join(line + b"\n" for line in step)
+            assert path.read_bytes() == text
+            assert end == len(text)
+            assert list(log.read(end - sum(len(line) + 1 for line in step))) == log.appended(step, end)
 
 
 class TestFilesThatGo:
