@@ -52,7 +52,8 @@ def parse_name(path: Path | str) -> Name | None:
     if match is None:
         return None
     try:
-        return Name(datetime.strptime(match[1], _TIME), match[2])
+        day, _, time = match[1].partition("T")
+        return Name(datetime.fromisoformat(f"{day}T{time.replace('-', ':')}"), match[2])
     except ValueError:
         return None
 

@@ -1,10 +1,12 @@
 """Processes that are killed while they write, and processes that write at once."""
 
+import contextlib
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,26 +66,26 @@ def test_a_killed_writer_leaves_what_it_acknowledged_and_at_most_one_torn_line(s
     assert [r.data for r in log.read()] == [*(r.data for r in records), b"on we go"]
 
 
-def test_writers_at_once_lose_nothing_and_overwrite_nothing(tmp_path: Path) -> None:
+def test_writers_at_once_lose_nothing_and_never_slip_in_unnoticed(tmp_path: Path) -> None:
     path = tmp_path / "shared.jsonl"
+    names = (b"a", b"b", b"c")
 
     def write(name: bytes) -> None:
         log = FileLog(path)
-        for number in range(60):
-            while True:
-                try:
-                    log.append(
-                        [b"%s begins %d" % (name, number), b"%s ends %d" % (name, number)], expected_end=log.end()
-                    )
-                    break
-                except Conflict:
-                    continue
+        number = 0
+        while number < 100:
+            pair = [b"%s begins %d" % (name, number), b"%s ends %d" % (name, number)]
+            expected = log.end()
+            with contextlib.suppress(Conflict):
+                end = log.append(pair, expected_end=expected)
+                assert log.appended(pair, end)[0].offset == expected
+                number += 1
 
-    pids = [child(lambda name=name: write(name)) for name in (b"a", b"b", b"c")]  # type: ignore[misc]
-    for pid in pids:
-        assert os.waitpid(pid, 0)[1] == 0
-    lines = [r.data for r in FileLog(path).read()]
-    for name in (b"a", b"b", b"c"):
+    pids = [child(partial(write, name)) for name in names]
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
+    lines = [record.data for record in FileLog(path).read()]
+    for name in names:
         mine = [text for text in lines if text.startswith(name)]
-        assert mine == [b"%s %s %d" % (name, word, n) for n in range(60) for word in (b"begins", b"ends")]
-    assert all(begin.replace(b"begins", b"ends") == end for begin, end in zip(lines[::2], lines[1::2], strict=True))
+        assert mine == [b"%s %s %d" % (name, word, n) for n in range(100) for word in (b"begins", b"ends")]
+    for begin, end in zip(lines[::2], lines[1::2], strict=True):
+        assert begin.replace(b"begins", b"ends") == end
