@@ -12,14 +12,14 @@ import msgspec
 
 from projections import protocol as p
 from projections.turn_rows import TurnRow
-from projections.turns import render
+from projections.turns import TurnTable, render
 from rollouts import codec
 from rollouts.log import Log
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
-BRIDGE = 4096
-"""Gaps up to this many positions are read along with the spans around them; lines in them are left out."""
+BRIDGE = 4
+"""A gap up to so many times as long as the lines before it is read along with them, and its lines are left out."""
 
 
 class CursorError(Exception):
@@ -118,6 +118,17 @@ def read_turns(rows: Sequence[TurnRow], log: Log) -> list[p.Turn]:
     return [render(row, _events(row.spans, log)) for row in rows]
 
 
+def scan(log: Log, end: int | None = None) -> TurnTable:
+    """The turn table of the lines before `end` (None: all), in one forward pass.
+
+    :raises LogError: the log cannot be read.
+    """
+    table = TurnTable()
+    for record in log.read(0, end):
+        table.apply(codec.decode(record.data), record.offset, record.end)
+    return table
+
+
 def _events(spans: Sequence[tuple[int, int]], log: Log) -> Iterator[object]:
     """The events on the lines inside the spans."""
     for group in _groups(spans):
@@ -136,10 +147,12 @@ def _events(spans: Sequence[tuple[int, int]], log: Log) -> Iterator[object]:
 def _groups(spans: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
     """Spans near enough to each other to be read in one go."""
     group: list[tuple[int, int]] = []
+    wanted = 0
     for span in spans:
-        if group and span[0] - group[-1][1] > BRIDGE:
+        if group and span[0] - group[-1][1] > BRIDGE * wanted:
             yield group
-            group = []
+            group, wanted = [], 0
         group.append(span)
+        wanted += span[1] - span[0]
     if group:
         yield group

@@ -28,6 +28,10 @@ from rollouts import codec
 from rollouts import events as ev
 
 
+class StaleWindow(Exception):
+    """The window does not hold the lines a rollback left; `window_tail.from_tail` finds them."""
+
+
 class _Turn(Enum):
     """Where a turn started: the context lines of a turn go with its user message."""
 
@@ -79,11 +83,18 @@ class Window:
 
     def view(self) -> tuple[object, ...]:
         """Everything that can be seen of the window, for comparison."""
-        return (self.base, self.stale, self.items, self.context, self.previous_context)
+        if self.stale:
+            return (True,)
+        return (self.base, self.items, self.context, self.previous_context)
 
     @property
     def items(self) -> list[WindowItem]:
-        """The history, oldest first. Do not change it."""
+        """The history, oldest first. Do not change it.
+
+        :raises StaleWindow: the history has to be found again from the end of the log.
+        """
+        if self.stale:
+            raise StaleWindow("a rollback went behind the window: walk back with from_tail")
         if self._items is None:
             self._items = self._folded()
         return self._items
@@ -118,8 +129,9 @@ class Window:
         return user_texts(self.items)
 
     def apply(self, body: ev.Body, position: int = 0) -> None:
-        """Fold one line body that stands at `position`. A stale window ignores everything."""
+        """Fold one line body that stands at `position`. A stale window only counts compactions."""
         if self.stale:
+            self.compactions += isinstance(body, ev.Compacted)
             return
         if isinstance(body, ev.ResponseItem):
             item = window_item(body)
@@ -231,12 +243,13 @@ def _summarised(history: list[WindowItem], summary: str) -> list[WindowItem]:
     return [item for message in messages if (item := window_item(message)) is not None]
 
 
-def request_items(items: Iterable[WindowItem]) -> list[msgspec.Raw]:
+def request_items(window: Window | Iterable[WindowItem]) -> list[msgspec.Raw]:
     """The history as a request carries it: every call has an output, every output a call.
 
-    A call without one is followed by the output `aborted`; an output without its call is left out.
+    A call without one is followed by the output `aborted`; an output without its call is left out. Takes a window, or
+    items of one (a compaction that had to drop some).
     """
-    items = list(items)
+    items = window.items if isinstance(window, Window) else list(window)
     calls = {(_OUTPUT_OF[item.kind], item.call_id) for item in items if item.kind in _OUTPUT_OF}
     answered = {(item.kind, item.call_id) for item in items}
     result: list[msgspec.Raw] = []

@@ -1,0 +1,190 @@
+"""The durable state of a thread: everything folded from its lines, composed of one fold per question.
+
+Live and rebuilt run the same `apply`, so after any commands and after a crash at any byte the state equals a fold of
+the file (design, rule 1). `rebuild` reads a whole log once; without turns it reads what the live context costs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from projections import agent_task, approvals, hooks, metadata, reviews
+from projections.metadata import Metadata
+from projections.turn_pages import scan
+from projections.turns import TurnTable
+from projections.usage import Usage
+from projections.window import Window
+from projections.window_tail import first_meta, from_tail
+from rollouts import codec
+from rollouts import events as ev
+from rollouts.log import Log, Record
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The parts that are plain values. `children` are the threads started here, oldest first."""
+
+    meta: ev.SessionMeta | None = None
+    metadata: Metadata = Metadata()
+    usage: Usage = Usage()
+    reviews: reviews.Reviews = reviews.Reviews()
+    hooks: hooks.HookRuns = hooks.HookRuns()
+    approvals: approvals.Approvals = approvals.Approvals()
+    agent_task: ev.AgentTask | None = None
+    children: tuple[ev.ChildThread, ...] = ()
+    inputs: ev.TurnInputs | None = None
+    history_base: ev.HistoryBase | None = None
+
+    def apply(self, body: ev.Body) -> Facts:
+        """The facts after a line; the same object if it says nothing about them."""
+        match body:
+            case ev.TokenCount():
+                return msgspec.structs.replace(self, usage=self.usage.apply(body))
+            case ev.SessionMeta():
+                known = metadata.apply(self.metadata, body)
+                return msgspec.structs.replace(self, meta=self.meta or body, metadata=known)
+            case ev.ThreadNameUpdated() | ev.ThreadMetadata():
+                return msgspec.structs.replace(self, metadata=metadata.apply(self.metadata, body))
+            case ev.Review() | ev.GuardianAssessment():
+                return msgspec.structs.replace(self, reviews=reviews.apply(self.reviews, body))
+            case ev.HookRun():
+                return msgspec.structs.replace(self, hooks=hooks.apply(self.hooks, body))
+            case ev.Approval():
+                return msgspec.structs.replace(self, approvals=approvals.apply(self.approvals, body))
+            case ev.SessionState():
+                return msgspec.structs.replace(self, agent_task=agent_task.apply(self.agent_task, body))
+            case ev.ChildThread():
+                return msgspec.structs.replace(self, children=(*self.children, body))
+            case ev.TurnInputs():
+                return msgspec.structs.replace(self, inputs=body)
+            case ev.HistoryBase():
+                return msgspec.structs.replace(self, history_base=body)
+            case _:
+                return self
+
+
+class SessionState:
+    """The fold. `end` is the position behind the last line folded; a torn line that says nothing is not passed.
+
+    `turns` is None for a state that was opened without them; everything else then is what the end of the log says.
+    After `apply` the window may be stale (a rollback reached behind it): call `settle` with the log.
+    """
+
+    def __init__(self, *, turns: bool = True) -> None:
+        self.facts = Facts()
+        self.window = Window()
+        self.turns: TurnTable | None = TurnTable() if turns else None
+        self.end = 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SessionState) and self._parts() == other._parts()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _parts(self) -> tuple[object, ...]:
+        return (self.facts, self.window, self.turns, self.end)
+
+    @property
+    def meta(self) -> ev.SessionMeta | None:
+        """The line that names the thread."""
+        return self.facts.meta
+
+    @property
+    def usage(self) -> Usage:
+        """Usage and the limits last written."""
+        return self.facts.usage
+
+    @property
+    def instructions(self) -> str:
+        """The base instructions stored with the thread, "" if there are none."""
+        base = self.facts.meta.base_instructions if self.facts.meta else None
+        return base.text if base else ""
+
+    def apply(self, record: Record) -> None:
+        """Fold one line as it stands in the log."""
+        line = codec.decode(record.data)
+        if isinstance(line, codec.BadLine) and record.torn:
+            return
+        self.end = record.end
+        if isinstance(line, codec.Line):
+            self.facts = self.facts.apply(line.body)
+            self.window.apply(line.body, record.offset)
+            if self.turns is not None:
+                self.turns.apply(line, record.offset, record.end)
+
+    def advance(self, log: Log) -> None:
+        """Fold what the log has more than this state.
+
+        :raises LogError: the log cannot be read.
+        """
+        for record in log.read(self.end):
+            self.apply(record)
+        self.settle(log)
+
+    def settle(self, log: Log) -> None:
+        """Walk back for the window if a rollback went behind it.
+
+        :raises LogError: the log cannot be read.
+        """
+        if self.window.stale:
+            found = from_tail(log, self.end).window
+            if not found.counted:
+                found.compactions, found.counted = self.window.compactions, self.window.counted
+            self.window = found
+
+    def load_turns(self, log: Log) -> TurnTable:
+        """The turn table; built by reading all lines if this state was opened without it.
+
+        :raises LogError: the log cannot be read.
+        """
+        if self.turns is None:
+            self.turns = scan(log, self.end)
+        return self.turns
+
+    def to_json(self) -> bytes:
+        """Everything, for people: one JSON object, the turns as rows and the window as its items."""
+        rows = self.turns.all_rows() if self.turns is not None else []
+        return msgspec.json.encode(
+            {
+                "end": self.end,
+                "facts": self.facts,
+                "window": {
+                    "base": self.window.base,
+                    "compactions": self.window.compactions if self.window.counted else None,
+                    "items": [msgspec.Raw(item.raw) for item in self.window.items],
+                    "estimated_tokens": self.window.estimate(self.instructions),
+                    "context": self.window.context,
+                },
+                "turns": [
+                    {"id": row.id, "status": row.status, "items": row.item_count, "spans": row.spans} for row in rows
+                ],
+            }
+        )
+
+
+def rebuild(log: Log, *, want_turns: bool = True) -> SessionState:
+    """The state of a log. With turns every line is read once; without, the end and the first line are.
+
+    :raises LogError: the log cannot be read.
+    """
+    return _whole(log) if want_turns else _tail(log)
+
+
+def _whole(log: Log) -> SessionState:
+    state = SessionState()
+    state.window.stale = True  # found from the end in one go, instead of folding what no longer counts
+    state.advance(log)
+    return state
+
+
+def _tail(log: Log) -> SessionState:
+    state = SessionState(turns=False)
+    end = log.end()
+    tail = from_tail(log, end)
+    meta = first_meta(log)
+    if meta is not None:
+        state.facts = state.facts.apply(meta)
+    if tail.usage is not None:
+        state.facts = state.facts.apply(tail.usage)
+    state.window = tail.window
+    state.end = end
+    return state
