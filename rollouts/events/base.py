@@ -45,6 +45,9 @@ NO_KEYS: Any = msgspec.field(default_factory=_no_keys)
 BLANK: Any = msgspec.field(default_factory=_blank)
 
 
+Int: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number as the reference and SQLite hold one: a larger one makes a line unreadable."""
+
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 """A number of things; negative ones make a line unreadable, as in the reference."""
 
@@ -76,8 +79,8 @@ class EngineEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag
 class Duration(Part, frozen=True):
     """A span of time as the reference writes it; `nanos` below 1,000,000,000."""
 
-    secs: int
-    nanos: int
+    secs: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    nanos: Count
 
     @classmethod
     def of_seconds(cls, seconds: float) -> "Duration":
@@ -110,6 +113,7 @@ __all__ = [
     "Duration",
     "EngineEvent",
     "EventMsg",
+    "Int",
     "LineBody",
     "Part",
     "Raw",

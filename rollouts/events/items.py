@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Raw, field
 
-from rollouts.events.base import EMPTY, NULL, Count, Duration, Part, TaggedPart
+from rollouts.events.base import EMPTY, NULL, Count, Duration, Int, Part, TaggedPart
 from rollouts.events.response import Phase, WebSearchAction
 
 
@@ -96,8 +96,8 @@ class MemoryCitationEntry(Part, frozen=True, rename="camel"):
     """A span of lines of a memory file that a message rests on."""
 
     path: str
-    line_start: int
-    line_end: int
+    line_start: Int
+    line_end: Int
     note: str
 
 
@@ -173,7 +173,7 @@ class CommandExecutionItem(ItemPart, frozen=True, kw_only=True):
     source: str | None = None
     status: str | None = None
     aggregated_output: str | None = None
-    exit_code: int | None = None
+    exit_code: Int | None = None
     duration: Duration | None = None
 
 

@@ -8,15 +8,15 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, UnsetType, field
 
-from rollouts.events.base import NULL, UNSET, Count, EventMsg, Part
+from rollouts.events.base import NULL, UNSET, Count, EventMsg, Int, Part
 
 
 class TaskStarted(EventMsg, frozen=True):
     """A turn starts. Old files have no `started_at`."""
 
     turn_id: str
-    started_at: int | None = None
-    model_context_window: int | None = NULL
+    started_at: Int | None = None
+    model_context_window: Int | None = NULL
     collaboration_mode_kind: str = field(default_factory=lambda: "default")
 
 
@@ -25,9 +25,9 @@ class TaskComplete(EventMsg, frozen=True):
 
     turn_id: str
     last_agent_message: str | None = NULL
-    completed_at: int | None = None
-    duration_ms: int | None = None
-    time_to_first_token_ms: int | None = None
+    completed_at: Int | None = None
+    duration_ms: Int | None = None
+    time_to_first_token_ms: Int | None = None
 
 
 AbortReason: TypeAlias = Literal["interrupted", "replaced", "review_ended"]
@@ -38,18 +38,18 @@ class TurnAborted(EventMsg, frozen=True, kw_only=True):
 
     turn_id: str | None = NULL
     reason: AbortReason
-    completed_at: int | None = None
-    duration_ms: int | None = None
+    completed_at: Int | None = None
+    duration_ms: Int | None = None
 
 
 class TokenUsage(Part, frozen=True):
     """Tokens of a reply or a thread; `input_tokens` includes the cached ones."""
 
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    reasoning_output_tokens: int
-    total_tokens: int
+    input_tokens: Int
+    cached_input_tokens: Int
+    output_tokens: Int
+    reasoning_output_tokens: Int
+    total_tokens: Int
 
 
 class TokenUsageInfo(Part, frozen=True):
@@ -57,15 +57,15 @@ class TokenUsageInfo(Part, frozen=True):
 
     total_token_usage: TokenUsage
     last_token_usage: TokenUsage
-    model_context_window: int | None = NULL
+    model_context_window: Int | None = NULL
 
 
 class RateLimitWindow(Part, frozen=True):
     """One limit: share used in percent, length in minutes, end as epoch seconds."""
 
     used_percent: float
-    window_minutes: int | None = NULL
-    resets_at: int | None = NULL
+    window_minutes: Int | None = NULL
+    resets_at: Int | None = NULL
 
 
 class CreditsSnapshot(Part, frozen=True):

@@ -5,7 +5,7 @@ Deltas and `item_started` are never written; `item_completed` only for plans (ro
 
 from msgspec import Raw
 
-from rollouts.events.base import EMPTY, NULL, EventMsg, Part
+from rollouts.events.base import EMPTY, NULL, EventMsg, Int, Part
 from rollouts.events.items import MemoryCitation, TextElement, TurnItem
 from rollouts.events.response import Phase
 
@@ -43,7 +43,7 @@ class AgentReasoningSectionBreak(EventMsg, frozen=True):
     """A new part of a reasoning summary begins."""
 
     item_id: str
-    summary_index: int
+    summary_index: Int
 
 
 class AgentMessageContentDelta(EventMsg, frozen=True):
@@ -71,7 +71,7 @@ class ReasoningContentDelta(EventMsg, frozen=True):
     turn_id: str
     item_id: str
     delta: str
-    summary_index: int = 0
+    summary_index: Int = 0
 
 
 class ReasoningRawContentDelta(EventMsg, frozen=True):
@@ -81,7 +81,7 @@ class ReasoningRawContentDelta(EventMsg, frozen=True):
     turn_id: str
     item_id: str
     delta: str
-    content_index: int = 0
+    content_index: Int = 0
 
 
 class ItemStarted(EventMsg, frozen=True):
@@ -98,8 +98,8 @@ class ItemCompleted(EventMsg, frozen=True):
     thread_id: str
     turn_id: str
     item: TurnItem
-    started_at_ms: int | None = None
-    completed_at_ms: int | None = None
+    started_at_ms: Int | None = None
+    completed_at_ms: Int | None = None
 
 
 class RawResponseItem(EventMsg, frozen=True):

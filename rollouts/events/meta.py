@@ -6,7 +6,7 @@ profiles stay open JSON here; what they mean is decided in `engine.permissions`.
 
 from msgspec import UNSET, Raw, UnsetType, field
 
-from rollouts.events.base import NULL, LineBody, Part, unset_nulls
+from rollouts.events.base import NULL, Int, LineBody, Part, unset_nulls
 
 
 class BaseInstructions(Part, frozen=True):
@@ -27,7 +27,7 @@ class ThreadSpawn(Part, frozen=True):
     """Source of a sub-agent that another thread spawned."""
 
     parent_thread_id: str
-    depth: int
+    depth: Int
     agent_path: str | None = NULL
     agent_nickname: str | None = NULL
     agent_role: str | None = NULL
@@ -96,7 +96,7 @@ class TruncationPolicy(Part, frozen=True):
     """`mode` is `bytes` or `tokens`; `limit` counts them."""
 
     mode: str
-    limit: int
+    limit: Int
 
 
 _OPEN_CONTEXT = ("permission_profile", "network", "file_system_sandbox_policy", "final_output_json_schema")

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
-from rollouts.events.base import EngineEvent, Part
+from rollouts.events.base import EngineEvent, Int, Part
 from rollouts.events.lifecycle import ErrorInfo
 from rollouts.events.review import HookEntry, ReviewAction, ReviewStatus, RiskLevel, UserAuthorization
 
@@ -33,13 +33,13 @@ class HookRunRecord(Part, frozen=True, kw_only=True):
     event_name: str
     source: str
     source_path: str | None = None
-    display_order: int | None = None
+    display_order: Int | None = None
     scope: str | None = None
     status: str
     status_message: str | None = None
-    started_at: int
-    completed_at: int | None = None
-    duration_ms: int | None = None
+    started_at: Int
+    completed_at: Int | None = None
+    duration_ms: Int | None = None
     entries: tuple[HookEntry, ...]
 
 
@@ -67,8 +67,8 @@ class ToolRun(EngineEvent, frozen=True, kw_only=True):
     call_id: str
     tool: str
     status: str
-    exit_code: int | None = None
-    duration_ms: int | None = None
+    exit_code: Int | None = None
+    duration_ms: Int | None = None
 
 
 class TurnErrorLine(EngineEvent, frozen=True, tag="turn_error"):
@@ -124,7 +124,7 @@ class HistoryBase(EngineEvent, frozen=True):
     """
 
     thread_id: str
-    bytes: int
+    bytes: Int
     anchor: str
 
 

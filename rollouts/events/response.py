@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rollouts.events.base import NULL, Part, ResponseItem, TaggedPart
+from rollouts.events.base import NULL, Int, Part, ResponseItem, TaggedPart
 
 
 class InputText(TaggedPart, frozen=True):
@@ -120,7 +120,7 @@ class LocalShellAction(Part, frozen=True, tag_field="type", tag="exec"):
     """What a local shell call runs; nulls are written."""
 
     command: tuple[str, ...]
-    timeout_ms: int | None = NULL
+    timeout_ms: Int | None = NULL
     working_directory: str | None = NULL
     env: dict[str, str] | None = NULL
     user: str | None = NULL

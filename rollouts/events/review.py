@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, field
 
-from rollouts.events.base import EMPTY, NULL, EventMsg, Part, TaggedPart
+from rollouts.events.base import EMPTY, NULL, EventMsg, Int, Part, TaggedPart
 
 
 class UncommittedChanges(TaggedPart, frozen=True, tag="uncommittedChanges"):
@@ -46,8 +46,8 @@ class EnteredReviewMode(EventMsg, frozen=True):
 class LineRange(Part, frozen=True):
     """Lines from `start` to `end`, both counted from 1 and included."""
 
-    start: int
-    end: int
+    start: Int
+    end: Int
 
 
 class CodeLocation(Part, frozen=True):
@@ -63,7 +63,7 @@ class ReviewFinding(Part, frozen=True):
     title: str
     body: str
     confidence_score: float
-    priority: int
+    priority: Int
     code_location: CodeLocation
 
 
@@ -112,7 +112,7 @@ class NetworkAccessAction(TaggedPart, frozen=True, tag="network_access"):
     target: str
     host: str
     protocol: Literal["http", "https", "socks5_tcp", "socks5_udp"]
-    port: int
+    port: Int
 
 
 class McpToolCallAction(TaggedPart, frozen=True, tag="mcp_tool_call"):
@@ -171,12 +171,12 @@ class HookRunSummary(Part, frozen=True, kw_only=True):
     scope: str = field(default_factory=lambda: "turn")
     source_path: str = field(default_factory=str)
     source: str = field(default_factory=lambda: "unknown")
-    display_order: int = field(default_factory=int)
+    display_order: Int = field(default_factory=int)
     status: str
     status_message: str | None = NULL
-    started_at: int
-    completed_at: int | None = NULL
-    duration_ms: int | None = NULL
+    started_at: Int
+    completed_at: Int | None = NULL
+    duration_ms: Int | None = NULL
     entries: tuple[HookEntry, ...] = EMPTY
 
 

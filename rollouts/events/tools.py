@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rollouts.events.base import BLANK, EMPTY, NO_KEYS, NULL, Duration, EventMsg, Part, TaggedPart, unset_nulls
+from rollouts.events.base import BLANK, EMPTY, NO_KEYS, NULL, Duration, EventMsg, Int, Part, TaggedPart, unset_nulls
 from rollouts.events.response import WebSearchAction
 
 
@@ -90,7 +90,7 @@ class ExecCommandEnd(EventMsg, frozen=True, kw_only=True):
     stdout: str
     stderr: str
     aggregated_output: str = BLANK
-    exit_code: int
+    exit_code: Int
     duration: Duration
     formatted_output: str
     status: ExecStatus

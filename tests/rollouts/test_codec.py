@@ -188,6 +188,12 @@ def test_usage_that_lacks_a_field_drops_the_line_but_unknown_words_do_not() -> N
     assert kept.rate_limits == ev.RateLimitSnapshot(plan_type="brand_new", rate_limit_reached_type="brand_new")
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30, int("9" * 4000)])
+def test_numbers_that_do_not_fit_in_64_bits_make_a_line_unreadable(number: int) -> None:
+    assert isinstance(event(type="task_started", turn_id="t", started_at=number), ev.Unknown)
+    assert isinstance(event(type="task_started", turn_id="t", started_at=2**63 - 1), ev.TaskStarted)
+
+
 def test_old_names_are_read() -> None:
     assert event(type="turn_started", turn_id="t") == ev.TaskStarted("t")
     assert event(type="turn_complete", turn_id="t") == ev.TaskComplete("t")
