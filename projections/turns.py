@@ -47,6 +47,7 @@ class TurnTable:
         self.next_item = 1
         self.owner: Owner | None = None
         self._first: dict[str, int] = {}
+        self._changed: set[int] = set()
         self._keep_bodies = keep_bodies
         self._turn_items = turn_items
 
@@ -67,7 +68,14 @@ class TurnTable:
         for row in rows:
             table._add(row)
         table.open, table.lines, table.next_item, table.owner = open_row, lines, next_item, owner
+        table._changed.clear()
         return table
+
+    def take_changes(self) -> list[tuple[int, TurnRow]]:
+        """Finished rows that are new or other than when last asked, by number; the table has `len(rows)` now."""
+        numbers = sorted(self._changed)
+        self._changed.clear()
+        return [(number, self.rows[number]) for number in numbers]
 
     def all_rows(self) -> list[TurnRow]:
         """All turns, the open one last."""
@@ -112,14 +120,18 @@ class TurnTable:
 
     def _add(self, row: TurnRow) -> None:
         self._first.setdefault(row.id, len(self.rows))
+        self._changed.add(len(self.rows))
         self.rows.append(row)
 
     def _find(self, turn_id: str) -> TurnRow | None:
-        """The turn of this id: the open one first, then the oldest finished one."""
+        """The turn of this id, to be changed: the open one first, then the oldest finished one."""
         if self.open is not None and self.open.id == turn_id:
             return self.open
         index = self._first.get(turn_id)
-        return None if index is None else self.rows[index]
+        if index is None:
+            return None
+        self._changed.add(index)
+        return self.rows[index]
 
     def _task_started(self, event: ev.TaskStarted) -> None:
         self._close()
@@ -149,6 +161,7 @@ class TurnTable:
             if self._first.get(row.id, -1) >= left:
                 del self._first[row.id]
         del self.rows[left:]
+        self._changed = {number for number in self._changed if number < left}
         self.next_item = sum(row.item_count for row in self.rows) + 1
 
     def _compacted(self, event: ev.Compacted) -> None:

@@ -61,7 +61,8 @@ class Window:
 
     `base` is the position of the compaction the window stands on, None when it goes back to the first line.
     `compactions` counts those seen, rolled back or not; it is the thread's number only if `counted` (the fold began at
-    the first line, or was told). With `whole` nothing is let go and nothing gets stale, until `finish`.
+    the first line, or was told). `behind_known` says whether the newest context line before the base is known, be it
+    that there is none. With `whole` nothing is let go and nothing gets stale, until `finish`.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -72,8 +73,8 @@ class Window:
         self._whole = whole
         self._replacement: list[WindowItem] = []
         self._entries: list[_Entry] = []
+        self.behind_known = True
         self._behind: _Context | None = None
-        self._behind_known = True
         self._items: list[WindowItem] | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -155,7 +156,7 @@ class Window:
     def set_behind(self, line: ev.TurnContext | None, position: int | None, *, known: bool) -> None:
         """Tell what the newest context line before the base is, if it was not folded."""
         self._behind = None if line is None or position is None else _Context(line, position)
-        self._behind_known = known
+        self.behind_known = known
 
     def _append(self, item: WindowItem) -> None:
         self._entries.append(item)
@@ -179,7 +180,7 @@ class Window:
             raise TypeError("not a compaction with its replacement")
         context = _newest_context(self._entries[:at])
         if context is not None:
-            self._behind, self._behind_known = context, True
+            self._behind, self.behind_known = context, True
         self.base = compaction.position
         self._replacement = compaction.items
         del self._entries[: at + 1]
@@ -193,7 +194,7 @@ class Window:
             self.stale = True  # the message, or the start of its turn, is behind the base
             return
         self._cut(users[-count] if count <= len(users) else users[0])
-        if not self._behind_known and _newest_context(self._entries) is None:
+        if not self.behind_known and _newest_context(self._entries) is None:
             self.stale = True
 
     def _cut(self, at: int) -> None:

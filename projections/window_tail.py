@@ -77,12 +77,12 @@ def count_compactions(log: Log, end: int | None = None) -> int:
     return sum(1 for _ in _bodies(log, log.read(0, end, limit=HEAD), frozenset({("compacted", None)})))
 
 
-def first_meta(log: Log) -> ev.SessionMeta | None:
+def first_meta(log: Log, end: int | None = None) -> ev.SessionMeta | None:
     """The line that names the thread: the first readable `session_meta`, mostly the first line of all.
 
     :raises LogError: the log cannot be read.
     """
-    metas = _bodies(log, log.read(limit=HEAD), frozenset({("session_meta", None)}))
+    metas = _bodies(log, log.read(0, end, limit=HEAD), frozenset({("session_meta", None)}))
     return next((meta for meta in metas if isinstance(meta, ev.SessionMeta)), None)
 
 
