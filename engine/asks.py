@@ -82,7 +82,7 @@ class Asks:
             return expected.cautious()
         try:
             return msgspec.json.decode(result, type=expected.type)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return expected.cautious()
 
 

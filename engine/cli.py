@@ -37,10 +37,15 @@ def main(argv: Sequence[str] | None = None, open_host: OpenHost | None = None) -
         sys.exit(2)
     try:
         args.run(args, open_host)
-    except EngineError as error:
-        print(f"Error: {error.message}", file=sys.stderr)
+    except* EngineError as group:
+        print(f"Error: {_first(group)}", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)
+
+
+def _first(group: BaseExceptionGroup[EngineError]) -> EngineError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _app_server(args: argparse.Namespace, open_host: OpenHost | None) -> None:

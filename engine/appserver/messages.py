@@ -55,10 +55,13 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode(raw: bytes | str) -> Incoming | None:
-    """The message in one line or frame, or None when it is none: such input is dropped without an answer."""
+    """The message in one line or frame, or None when it is none: such input is dropped without an answer.
+
+    JSON that is nested absurdly deep counts as none, as in the reference.
+    """
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 

@@ -35,6 +35,11 @@ class Outbox:
         self._closed = False
         self._changed = anyio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Messages not handed out yet."""
+        return len(self._waiting)
+
     def put(self, message: bytes) -> None:
         """Queue one message; after :meth:`close` or an overflow it is dropped."""
         if self._closed:

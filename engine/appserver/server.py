@@ -24,7 +24,7 @@ from engine.appserver.dispatch import Dispatcher, Method
 from engine.appserver.outbox import DEFAULT_LIMIT, Outbox
 from engine.appserver.subscriptions import Clients
 from engine.asks import ANSWER_TYPES, Asks
-from engine.errors import Overloaded
+from engine.errors import EngineError, Overloaded
 from engine.notes import Sink
 
 #: Requests of one connection that may be open; the next one is refused.
@@ -72,6 +72,7 @@ class Server:
         self._outbox_limit = outbox_limit
         self._next_connection = 0
         self._closed = False
+        self.failure: EngineError | None = None
         self._host: Host
         self._dispatcher: Dispatcher
 
@@ -79,6 +80,11 @@ class Server:
         """Take requests from now on."""
         self._host = host
         self._dispatcher = Dispatcher(self._methods, self.clients, host)
+
+    def stop(self, failure: EngineError | None = None) -> None:
+        """End the server; ``failure`` says why when it is not for a good reason."""
+        self.failure = self.failure or failure
+        self.stopping.set()
 
     def connect(self, *, local: bool) -> Connection:
         """A client has come; ``local`` when only this user could."""
@@ -144,7 +150,7 @@ class Listener(Protocol):
     """A transport whose address is bound already."""
 
     async def __call__(self, server: Server, *, task_status: TaskStatus[None]) -> None:
-        """Serve until cancelled; report once clients are accepted. Sets ``server.stopping`` to end the server."""
+        """Serve until cancelled; report once clients are accepted. Calls ``server.stop`` to end the server."""
 
 
 async def run(
@@ -157,6 +163,7 @@ async def run(
 
     :param listener: the transport, bound already.
     :param outbox_limit: bytes that may wait for one client.
+    :raises EngineError: when the server ended because it could not go on.
     """
     async with anyio.create_task_group() as tasks:
         server = Server(tasks, methods, outbox_limit)
@@ -168,6 +175,8 @@ async def run(
             await server.stopping.wait()
         await server.flush()
         tasks.cancel_scope.cancel()
+    if server.failure:
+        raise server.failure
 
 
 async def _obey_signals(server: Server, host: Host, *, task_status: TaskStatus[None]) -> None:
@@ -178,10 +187,10 @@ async def _obey_signals(server: Server, host: Host, *, task_status: TaskStatus[N
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_drain, server, host)
             await anext(signals)
-            server.stopping.set()
+            server.stop()
             tasks.cancel_scope.cancel()
 
 
 async def _drain(server: Server, host: Host) -> None:
     await host.drain()
-    server.stopping.set()
+    server.stop()

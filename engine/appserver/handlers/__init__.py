@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.appserver.dispatch import Handler, Method
-from engine.appserver.handlers import initialize
+from engine.appserver.handlers import initialize, threads, turns
 from projections import protocol as p
 
-_AREAS = (initialize,)
+_AREAS = (initialize, threads, turns)
 
 #: Names other versions of the protocol gave a method.
 _METHOD_ALIASES = {"turn/inject_items": "thread/inject_items", "turn/injet_items": "thread/inject_items"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import AsyncIterator
 from queue import SimpleQueue
@@ -19,6 +18,7 @@ from anyio.abc import ObjectReceiveStream, TaskStatus
 
 from engine.appserver.connection import Connection
 from engine.appserver.server import Server
+from engine.errors import Internal
 
 CHUNK = 64 << 10
 
@@ -35,12 +35,12 @@ class Stdio:
         connection = server.connect(local=True)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write, server, connection)
-            tasks.start_soon(_watch, server, connection)
+            tasks.start_soon(_give_up_when_slow, server, connection)
             task_status.started()
             async for line in lines(_read(self._stdin)):
                 await server.receive(connection, line)
             await server.settle(connection)
-            server.stopping.set()
+            server.stop()
 
     async def _write(self, server: Server, connection: Connection) -> None:
         writer = _Writer(self._stdout)
@@ -48,14 +48,13 @@ class Stdio:
             batch.append(b"")
             if not await writer.write(b"\n".join(batch)):
                 connection.outbox.abandon()
-                server.stopping.set()
+                server.stop()
 
 
-async def _watch(server: Server, connection: Connection) -> None:
+async def _give_up_when_slow(server: Server, connection: Connection) -> None:
     await connection.outbox.overflow.wait()
     limit = connection.outbox.limit >> 20
-    print(f"app-server: the client does not read its messages ({limit} MiB waiting); giving up", file=sys.stderr)
-    server.stopping.set()
+    server.stop(Internal(f"the client does not read its messages; {limit} MiB were waiting"))
 
 
 async def lines(chunks: ObjectReceiveStream[bytes]) -> AsyncIterator[bytes]:

@@ -11,16 +11,17 @@ import errno
 import os
 import socket
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 from anyio.abc import SocketListener, SocketStream, TaskStatus
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 from engine.appserver.connection import Connection
+from engine.appserver.errors import log
 from engine.appserver.server import Server
 from engine.errors import StartupError
 
@@ -145,16 +146,16 @@ class _Client:
                 for message in batch:
                     self._frames.send_text(message)
                 await self._flush()
-        except anyio.BrokenResourceError:
+        except (anyio.BrokenResourceError, InvalidState):
             connection.outbox.abandon()
 
     async def _flush(self) -> None:
         """Write what the parser has to say: messages of ours, answers to pings and closes."""
         async with self._sending:
-            for data in self._frames.data_to_send():
+            for data in filter(None, self._frames.data_to_send()):
                 await self._stream.send(data)
 
     async def _cut_off_when_slow(self, connection: Connection, scope: anyio.CancelScope) -> None:
         await connection.outbox.overflow.wait()
-        print(f"app-server: connection {connection.id} does not read its messages; closing it", file=sys.stderr)
+        log.warning("connection %d does not read its messages; closed", connection.id)
         scope.cancel()

@@ -18,13 +18,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from engine.appserver.connection import Connection
+from engine.appserver.errors import log
 from engine.appserver.server import Server
 from engine.appserver.transports.auth import Guard
 from engine.errors import StartupError
 
 MAX_MESSAGE = 64 << 20
 PROBES = ("/readyz", "/healthz")
-TRY_AGAIN_LATER = 1013
+GOODBYE = 2.0
 
 
 class Websocket:
@@ -51,7 +52,7 @@ class Websocket:
         async def client(socket: ServerConnection) -> None:
             await _serve_client(server, socket)
 
-        async with serve(
+        listener = await serve(
             client,
             sock=self._socket,
             process_request=self._admit,
@@ -60,10 +61,15 @@ class Websocket:
             ping_interval=None,
             close_timeout=1,
             server_header=None,
-        ):
+        )
+        try:
             self._print_banner()
             task_status.started()
             await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(GOODBYE, shield=True):
+                listener.close()
+                await listener.wait_closed()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a request that is no acceptable upgrade, or None to go on with the handshake."""
@@ -143,6 +149,7 @@ async def _write(connection: Connection, client: ServerConnection) -> None:
 
 
 async def _cut_off_when_slow(connection: Connection, client: ServerConnection) -> None:
+    """End a connection whose outbox overflowed. Its socket is full, so there is no room for a close frame."""
     await connection.outbox.overflow.wait()
-    print(f"app-server: connection {connection.id} does not read its messages; closing it", file=sys.stderr)
-    await client.close(TRY_AGAIN_LATER, "client too slow")
+    log.warning("connection %d does not read its messages; closed", connection.id)
+    client.transport.abort()
