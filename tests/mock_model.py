@@ -1,14 +1,10 @@
-"""A scripted model endpoint for tests: real HTTP on a local port, in threads of its own, so that it serves tests of any
-kind (in process, over a child process). Answers are queued and played in order; requests are kept as they came.
+"""A scripted model endpoint for tests: real HTTP on a local port, in threads of its own, so that it serves
+tests of any kind (in process, over a child process). Answers are queued and played in order; requests are
+kept as they came.
 
-    with MockModel() as model:
-        model.say("hello")                              # a whole reply
-        model.play(created(), delta("ha"), model.hold("gate"), *message("half"), completed())
-        model.fail(503, {"error": {"code": "slow_down"}})
-        ... base_url = model.base_url ...
-        model.release("gate")
-        model.requests[0].json["input"]
-"""
+with MockModel() as model: model.say("hello") # a whole reply model.play(created(), delta("ha"),
+model.hold("gate"), *message("half"), completed()) model.fail(503, {"error": {"code": "slow_down"}}) ...
+base_url = model.base_url ... model.release("gate") model.requests[0].json["input"]"""
 
 import json
 import select
@@ -16,11 +12,13 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from tests.mock_socket import Socket, serve
 
 Event = dict[str, Any]
 Usage = tuple[int, int, int, int]
@@ -144,6 +142,9 @@ class MockModel:
         self.requests: list[Request] = []
         self.unscripted = 0
         self.hangups = 0
+        self.sockets: list[Socket] = []
+        self.upgrade_headers: dict[str, str] = {}
+        self._refusals: deque[Reply] = deque()
         self._queue: deque[Reply] = deque()
         self._gates: dict[str, threading.Event] = {}
         self._changed = threading.Condition()
@@ -178,9 +179,14 @@ class MockModel:
         self.play(created(), function_call(name, arguments, call_id), completed(usage))
 
     def fail(self, status: int, body: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        """Queue an answer without a stream, such as an HTTP error; a body that is no string is sent as JSON."""
+        """Queue an answer without a stream, such as an HTTP error; a body that is no string is sent as
+        JSON."""
         data = body.encode() if isinstance(body, str) else json.dumps(body or {}).encode()
         self._queue.append(Reply(status=status, headers=headers or {}, body=data))
+
+    def refuse_upgrades(self, status: int, times: int, body: str = "") -> None:
+        """Answer the next `times` websocket upgrades with an HTTP status."""
+        self._refusals.extend([Reply(status=status, body=body.encode())] * times)
 
     def hold(self, name: str = "hold") -> Hold:
         """A step at which the stream waits for `release(name)`."""
@@ -199,6 +205,10 @@ class MockModel:
         """Wait until `count` clients hung up on a held stream; raises `TimeoutError`."""
         self._wait(lambda: self.hangups >= count, f"{count} hang-ups", timeout)
 
+    def wait_closed(self, count: int, timeout: float = 10.0) -> None:
+        """Wait until `count` websocket connections have ended; raises `TimeoutError`."""
+        self._wait(lambda: sum(one.closed for one in self.sockets) >= count, f"{count} closed sockets", timeout)
+
     def close(self) -> None:
         """Let go of every held stream and stop serving."""
         self._closing.set()
@@ -211,21 +221,36 @@ class MockModel:
             if not self._changed.wait_for(reached, timeout):
                 raise TimeoutError(f"the mock model waited in vain for {what}")
 
-    def _record(self, request: Request) -> Reply:
+    @property
+    def closing(self) -> bool:
+        """Is the server about to stop?"""
+        return self._closing.is_set()
+
+    def released(self, name: str) -> bool:
+        """Is this gate open?"""
+        return self._gates[name].is_set()
+
+    def note(self, change: Callable[[], object]) -> None:
+        """Make a change that others may wait for."""
         with self._changed:
-            self.requests.append(request)
+            change()
             self._changed.notify_all()
-            if request.method == "POST" and self._queue:
+
+    def take(self) -> Reply:
+        """The next scripted answer."""
+        with self._changed:
+            if self._queue:
                 return self._queue.popleft()
-            self.unscripted += request.method == "POST"
-        if request.method != "POST":
-            return Reply(body=b'{"models": []}')
+            self.unscripted += 1
         return Reply((created(), *message("(no scripted reply left)"), completed()))
+
+    def refusal(self) -> Reply | None:
+        """The answer to an upgrade that is not to succeed."""
+        return self._refusals.popleft() if self._refusals else None
 
     def _held(self, name: str, connection: socket.socket) -> bool:
         """Wait at a gate; False if the client hung up or the test is over."""
-        gate = self._gates[name]
-        while not gate.is_set():
+        while not self.released(name):
             if self._closing.is_set():
                 return False
             readable, _, _ = select.select([connection], [], [], 0.01)
@@ -261,16 +286,24 @@ def _handler(model: MockModel) -> type[BaseHTTPRequestHandler]:
             """Quiet: the requests are kept."""
 
         def do_GET(self) -> None:
-            self._answer()
+            if self.headers.get("upgrade", "").lower() != "websocket":
+                self._answer(Reply(body=b'{"models": []}'))
+            elif refusal := model.refusal():
+                self._answer(refusal)
+            else:
+                self.close_connection = True
+                serve(model, self)
 
         def do_POST(self) -> None:
-            self._answer()
+            self._answer(None)
 
-        def _answer(self) -> None:
+        def _answer(self, reply: Reply | None) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = model._record(Request(self.command, self.path, headers, body))
+            request = Request(self.command, self.path, headers, body)
+            model.note(lambda: model.requests.append(request))
             try:
+                reply = reply or model.take()
                 if reply.body is not None:
                     self._whole(reply, reply.body)
                 else:

@@ -1,8 +1,8 @@
-"""The embedded demo model: answers requests from within this process, without network, key or chance. The same
-request gives the same answer, so demonstrations and tests can rely on it; the answers count messages and items
-of the history they were sent, which makes resume, fork and rollback visible. It streams word by word, reports
-usage by length, draws up a plan with `update_plan` when asked for one, and sums up when the history is
-compacted. Chosen by `model_provider = "demo"`, never by default."""
+"""The embedded demo model: answers requests from within this process, without network, key or chance. The
+same request gives the same answer, so demonstrations and tests can rely on it; the answers count messages and
+items of the history they were sent, which makes resume, fork and rollback visible. It streams word by word,
+reports usage by length, draws up a plan with `update_plan` when asked for one, and sums up when the history
+is compacted. Chosen by `model_provider = "demo"`, never by default."""
 
 import re
 import zlib
@@ -69,7 +69,8 @@ class DemoModel:
 
 
 def reply(items: Sequence[ev.ResponseItem], tools: frozenset[str]) -> str | tuple[str, ...]:
-    """What the demo says to a history: a text, or the statuses of a plan's steps for a call of `update_plan`."""
+    """What the demo says to a history: a text, or the statuses of a plan's steps for a call of
+    `update_plan`."""
     said = [text for text in map(_user_text, items) if text is not None]
     last = items[-1] if items else None
     if isinstance(last, ev.FunctionCallOutput):
@@ -86,7 +87,8 @@ def reply(items: Sequence[ev.ResponseItem], tools: frozenset[str]) -> str | tupl
 
 
 def usage(request: ModelRequest, items: Sequence[ev.ResponseItem], written: int) -> ev.TokenUsage:
-    """Four characters a token; what the model has seen in an earlier request of the thread counts as cached."""
+    """Four characters a token; what the model has seen in an earlier request of the thread counts as
+    cached."""
     sizes = [len(bytes(raw)) for raw in request.body.input]
     fixed = len(request.body.instructions) + sum(len(bytes(tool)) for tool in request.body.tools)
     answers = [index for index, item in enumerate(items) if _is_answer(item)]

@@ -85,6 +85,11 @@ def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credent
     )
 
 
+def stream_retries(provider: Provider) -> int:
+    """How often a turn may ask again when a reply breaks off."""
+    return _retries(provider.stream_max_retries, _STREAM_RETRIES)
+
+
 def is_azure(provider: Provider) -> bool:
     """Is this an Azure deployment? Those keep responses (`store: true`)."""
     url = (provider.base_url or "").lower()

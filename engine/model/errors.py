@@ -1,7 +1,7 @@
-"""What goes wrong between us and a model, told by what a stream says: constructors of `ModelFailure` (the type is the
-turn's, `engine.turn.replies`) and the table of codes that a `response.failed` may carry. It never talks to a
-network, never waits and never decides to retry (it only says whether and when a retry makes sense; the turn
-decides). HTTP statuses become failures in `engine.model.status`.
+"""What goes wrong between us and a model, told by what a stream says: constructors of `ModelFailure` (the
+type is the turn's, `engine.turn.replies`) and the table of codes that a `response.failed` may carry. It never
+talks to a network, never waits and never decides to retry (it only says whether and when a retry makes sense;
+the turn decides). HTTP statuses become failures in `engine.model.status`.
 
 The texts are those that clients of the protocol match on (models-and-limits 2, turns 7)."""
 

@@ -146,7 +146,8 @@ class ModelFailure(Exception):
     `message` is the text for the user, `info` its code, `retry` None when another attempt is pointless. `kind` says
     where it failed: an HTTP answer, a usage limit, inside the stream, the connection, a full context window, our own
     configuration. `status` is the HTTP status when there was one; 401 is the cue to refresh a login. `rate_limits` is
-    the snapshot to publish before the error (usage limits only)."""
+    the snapshot to publish before the error (usage limits only). `fallback` is set while another transport is still
+    to be tried: the first retry is made without notice, and in place of giving up the sampler falls back."""
 
     def __init__(
         self,
@@ -165,6 +166,7 @@ class ModelFailure(Exception):
         self.retry = retry
         self.status = status
         self.rate_limits = rate_limits
+        self.fallback = False
 
     @property
     def reconnect_info(self) -> ErrorInfo:
