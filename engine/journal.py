@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from engine.clock import Clock, timestamp
 from engine.errors import BadRequest
+from engine.index import Entry
 from projections.session import SessionState
 from rollouts import codec, policy
 from rollouts import events as ev
@@ -18,24 +19,30 @@ from rollouts.log import Conflict, Log, Record
 
 
 class Journal:
-    """Log and folded state of one thread."""
+    """Log, folded state and catalog entry of one thread.
 
-    def __init__(self, log: Log, state: SessionState, clock: Clock, *, extended: bool = False) -> None:
+    :param meta: the line that names the thread; `unwritten` says that the log does not have it yet.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        state: SessionState,
+        meta: ev.SessionMeta,
+        entry: Entry,
+        clock: Clock,
+        *,
+        extended: bool,
+        unwritten: bool = False,
+    ) -> None:
         self.log = log
         self.state = state
-        self.extended = extended
+        self.meta = meta
+        self.entry = entry
+        self.written = not unwritten
+        self._extended = extended
         self._clock = clock
         self._end = state.end
-        self._opening: list[ev.Body] = []
-
-    def open_with(self, meta: ev.SessionMeta) -> None:
-        """The line that goes before the first append. The state knows it already; the file does not."""
-        self._opening = [meta]
-
-    @property
-    def written(self) -> bool:
-        """Whether the log has anything of this thread."""
-        return not self._opening
 
     def append(self, bodies: Iterable[ev.Body]) -> None:
         """Write what policy says, all in one write, then fold it.
@@ -43,40 +50,39 @@ class Journal:
         :raises BadRequest: other writers changed the file twice while we tried.
         :raises LogError: nothing was written.
         """
-        kept = [
-            body for each in bodies if (body := policy.for_disk(each, extended=self.extended)) is not None
-        ]
+        kept = [body for each in bodies if (body := policy.for_disk(each, self._extended)) is not None]
         if not kept:
             return
         now = timestamp(self._clock.now())
-        lines = [codec.encode(body, now) for body in [*self._opening, *kept]]
+        lines = [codec.encode(body, now) for body in (kept if self.written else [self.meta, *kept])]
         for _ in range(2):
             try:
                 end = self.log.append(lines, expected_end=self._end)
-            except Conflict:
-                self._fold_foreign()
+            except Conflict as conflict:
+                if conflict.actual < self._end:
+                    raise BadRequest("the session file was cut by another program; resume the thread again") from None
+                self._take_in(self.log.read(self._end, conflict.actual), conflict.actual)
             else:
-                self._opening = []
-                self._fold(lines, end)
+                self.written = True
+                records = self.log.appended(lines, end)
+                repaired = records[0].offset != self._end
+                self._take_in(self.log.read(self._end, end) if repaired else records, end)
                 return
         raise BadRequest("the session file is being changed by another program; try again")
+
+    def catch_up(self) -> None:
+        """Fold what other writers have appended since."""
+        end = self.log.end()
+        if end > self._end:
+            self._take_in(self.log.read(self._end, end), end)
 
     def sync(self) -> None:
         """Make everything appended so far survive a power cut."""
         self.log.sync()
 
-    def _fold(self, lines: list[bytes], end: int) -> None:
-        records = self.log.appended(lines, end)
-        if records[0].offset != self._end:
-            records = list(self.log.read(self._end, end))
-        self._apply(records)
-        self._end = end
-
-    def _fold_foreign(self) -> None:
-        end = self.log.end()
-        self._apply(self.log.read(self._end, end))
-        self._end = end
-
-    def _apply(self, records: Iterable[Record]) -> None:
+    def _take_in(self, records: Iterable[Record], end: int) -> None:
         for record in records:
             self.state.apply(record)
+            self.entry = self.entry.after([record])
+        self.state.settle(self.log)
+        self._end = end

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from projections import items
 from projections import protocol as p
+from projections.item_parts import error_info
 from projections.turns import TurnBuilder
 from rollouts import events as ev
-from rollouts.codec import Line
 
 IDLE = p.IdleThreadStatus()
 SYSTEM_ERROR = p.SystemErrorThreadStatus()
@@ -38,7 +37,7 @@ class Overlay:
         if change is not None:
             change(self, event)
         if self._builder is not None:
-            self._builder.apply(Line(timestamp="", body=event))
+            self._builder.handle(event)
 
     def turn(self) -> p.Turn:
         """The open (or just ended) turn as notifications show it: without items."""
@@ -54,21 +53,25 @@ class Overlay:
 
     def running_turn(self) -> p.Turn | None:
         """The open turn with its items so far; their ids count from `item-1` (spec thread-lifecycle 3)."""
-        turns = self._builder.turns() if self._builder is not None else []
-        return turns[-1] if turns else None
+        return self._builder.last() if self._builder is not None else None
+
+    @property
+    def open_turn_id(self) -> str | None:
+        """Id of the open turn."""
+        return self.turn_id if self._builder is not None else None
 
     def _started(self, event: ev.TaskStarted) -> None:
         self.status = p.ActiveThreadStatus(active_flags=[])
         self.turn_id = event.turn_id
         self._turn_status, self._error = "inProgress", None
         self._started_at, self._completed_at, self._duration_ms = event.started_at, None, None
-        self._builder = TurnBuilder()
+        self._builder = TurnBuilder(turn_items=False)
 
     def _failed(self, event: ev.ErrorEvent) -> None:
         self.status = SYSTEM_ERROR
         if self._builder is not None:
             self._turn_status = "failed"
-            info = items.error_info(event.codex_error_info)
+            info = error_info(event.codex_error_info)
             self._error = p.TurnError(message=event.message, codex_error_info=info)
 
     def _completed(self, event: ev.TaskComplete) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from engine.notes import Audience, Everyone, Notification, Subscribers
 from engine.overlay import Overlay
 from projections import items, usage
 from projections import protocol as p
+from projections.item_parts import error_info
 from rollouts import events as ev
 
 
@@ -39,14 +41,19 @@ def notifications(event: ev.Body, scene: Scene) -> list[Notification]:
     return [Notification(method, params, audience) for method, params in tell(scene, event)]
 
 
+def status_note(thread_id: str, status: p.ThreadStatus) -> Notification:
+    """A thread's status has changed: every client hears it."""
+    return Notification(
+        "thread/status/changed", p.ThreadStatusChangedNotification(thread_id=thread_id, status=status), Everyone()
+    )
+
+
 def _turn_started(scene: Scene, event: ev.TaskStarted) -> Told:
     return [("turn/started", p.TurnStartedNotification(thread_id=scene.thread_id, turn=scene.overlay.turn()))]
 
 
 def _turn_ended(scene: Scene, event: ev.TaskComplete | ev.TurnAborted) -> Told:
-    return [
-        ("turn/completed", p.TurnCompletedNotification(thread_id=scene.thread_id, turn=scene.overlay.turn()))
-    ]
+    return [("turn/completed", p.TurnCompletedNotification(thread_id=scene.thread_id, turn=scene.overlay.turn()))]
 
 
 def _item_started(scene: Scene, event: ev.ItemStarted) -> Told:
@@ -118,33 +125,27 @@ def _token_count(scene: Scene, event: ev.TokenCount) -> Told:
         told.append(("thread/tokenUsage/updated", usage_note(scene.thread_id, scene.turn_id, event.info)))
     if event.rate_limits is not None:
         limits = usage.rate_limits(event.rate_limits)
-        told.append(
-            ("account/rateLimits/updated", p.AccountRateLimitsUpdatedNotification(rate_limits=limits))
-        )
+        told.append(("account/rateLimits/updated", p.AccountRateLimitsUpdatedNotification(rate_limits=limits)))
     return told
 
 
-def usage_note(
-    thread_id: str, turn_id: str, info: ev.TokenUsageInfo
-) -> p.ThreadTokenUsageUpdatedNotification:
+def usage_note(thread_id: str, turn_id: str, info: ev.TokenUsageInfo) -> p.ThreadTokenUsageUpdatedNotification:
     """The usage notification, live or replayed."""
     return p.ThreadTokenUsageUpdatedNotification(
-        thread_id=thread_id, turn_id=turn_id, token_usage=usage.thread_token_usage(info)
+        thread_id=thread_id, turn_id=turn_id, token_usage=usage.thread_usage(info)
     )
 
 
 def _error(scene: Scene, event: ev.ErrorEvent) -> Told:
-    error = p.TurnError(message=event.message, codex_error_info=items.error_info(event.codex_error_info))
-    note = p.ErrorNotification(
-        error=error, will_retry=False, thread_id=scene.thread_id, turn_id=scene.turn_id
-    )
+    error = p.TurnError(message=event.message, codex_error_info=error_info(event.codex_error_info))
+    note = p.ErrorNotification(error=error, will_retry=False, thread_id=scene.thread_id, turn_id=scene.turn_id)
     return [("error", note)]
 
 
 def _stream_error(scene: Scene, event: ev.StreamError) -> Told:
     error = p.TurnError(
         message=event.message,
-        codex_error_info=items.error_info(event.codex_error_info),
+        codex_error_info=error_info(event.codex_error_info),
         additional_details=event.additional_details,
     )
     note = p.ErrorNotification(error=error, will_retry=True, thread_id=scene.thread_id, turn_id=scene.turn_id)
@@ -167,7 +168,9 @@ def _reroute(scene: Scene, event: ev.ModelReroute) -> Told:
 
 
 def _name(scene: Scene, event: ev.ThreadNameUpdated) -> Told:
-    note = p.ThreadNameUpdatedNotification(thread_id=scene.thread_id, thread_name=event.thread_name)
+    note = p.ThreadNameUpdatedNotification(
+        thread_id=scene.thread_id, thread_name=UNSET if event.thread_name is None else event.thread_name
+    )
     return [("thread/name/updated", note)]
 
 

@@ -8,21 +8,29 @@ hear (`engine.publish`).
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
-from engine.errors import BadRequest
+from engine.clock import Clock
+from engine.errors import EngineError
 from engine.inbox import Answer
+from engine.index import Index
 from engine.journal import Journal
-from engine.notes import Everyone, Notification, Sink
+from engine.notes import Sink
 from engine.operations import Operations
 from engine.overlay import Overlay
-from engine.publish import Scene, notifications
+from engine.publish import Scene, notifications, status_note
+from engine.settings import Settings
 from engine.turn.effects import (
     Cancel,
     Done,
@@ -33,12 +41,9 @@ from engine.turn.effects import (
     Interrupt,
     Progress,
     Start,
-    Steer,
-    Submission,
 )
-from engine.turn.machine import Machine
+from engine.turn.machine import Machine, Script, Turn
 from engine.turn.ops import Op
-from projections import protocol as p
 from rollouts import events as ev
 from rollouts.log import LogError
 
@@ -52,23 +57,39 @@ class Thread:
     def __init__(
         self,
         thread_id: str,
+        path: Path | None,
         journal: Journal,
+        settings: Settings,
+        *,
         operations: Operations,
         sink: Sink,
-        *,
-        on_idle: Callable[[], None],
+        clock: Clock,
+        index: Index,
     ) -> None:
         self.id = thread_id
+        self.path = path
+        """Where the rollout is or will be; None for an ephemeral thread."""
         self.journal = journal
+        self.settings = settings
+        """For the next turn; a running turn keeps those it began with."""
+        self.turn_settings = settings
         self.overlay = Overlay()
+        self.usage = journal.state.usage.restored()
+        """Usage as the session counts it; limits are those heard of in this process."""
+        self.workspaces: msgspec.Raw | None = None
+        """The git roots of the turn metadata once they are known (spec turns 4.3)."""
         self._operations = operations
         self._sink = sink
-        self._on_idle = on_idle
+        self._clock = clock
+        self._index = index
+        self._ids = (str(uuid4()) for _ in itertools.count())
+        self._internal = itertools.count(1)
         self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
         self._machine: Machine | None = None
         self._scopes: dict[int, anyio.CancelScope] = {}
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
+        self._over = anyio.Event()
 
     # -- asked by others
 
@@ -81,13 +102,13 @@ class Thread:
         """Let the owner run `action` after everything posted before it; returns at once."""
         self._send.send_nowait(action)
 
-    async def ask(self, action: Callable[[], T]) -> T:
+    async def ask(self, action: Callable[[], Awaitable[T]]) -> T:
         """Let the owner run `action`; its result or its error is the caller's."""
         answer: Answer[T] = Answer()
 
         async def answered() -> None:
             try:
-                answer.set(action())
+                answer.set(await action())
             except Exception as error:
                 answer.fail(error)
 
@@ -105,13 +126,17 @@ class Thread:
                 answered()
                 return
             self._interrupts.append(answered)
-            await self.feed(Interrupt(self._now()))
+            await self.feed(Interrupt(self._clock.now()))
 
         self.post(interrupted)
 
-    def close(self) -> None:
-        """Let the owner end after what is already posted; a running turn is cut off."""
+    async def close(self) -> None:
+        """End the owner after what is already posted; a running turn is interrupted first."""
+        ended = anyio.Event()
+        self.interrupt(ended.set)
+        await ended.wait()
         self._send.close()
+        await self._over.wait()
 
     # -- the owner
 
@@ -122,6 +147,8 @@ class Thread:
             async for action in self._receive:
                 try:
                     await action()
+                except EngineError as error:
+                    self._cut_off(error.message)
                 except LogError as error:
                     self._cut_off(f"failed to write the session file: {error}")
                 except Exception:
@@ -129,11 +156,14 @@ class Thread:
                     self._cut_off("internal error")
             tasks.cancel_scope.cancel()
         self.journal.log.close()
+        self._over.set()
 
-    async def start(self, machine: Machine) -> None:
-        """Run a turn. Owner only; no turn may be open."""
-        self._machine = machine
-        await self._carry_out(machine.start())
+    async def start(self, turn_id: str, settings: Settings, main: Callable[[Turn], Script]) -> None:
+        """Run a turn with these settings. Owner only; no turn may be open."""
+        self.turn_settings = settings
+        turn = Turn(turn_id, self._ids, self._clock.now(), self.usage, _jitter())
+        self._machine = Machine(turn, main)
+        await self._carry_out(self._machine.start())
 
     async def feed(self, given: Input) -> None:
         """Give the running turn an input. Owner only; without a turn it is dropped."""
@@ -161,7 +191,21 @@ class Thread:
             elif isinstance(effect, Cancel):
                 self._cancel(effect.key)
         if finish:
-            self._on_idle()
+            self.keep()
+
+    def internal_id(self) -> str:
+        """Id of context that no turn wrote (spec rollout-format 5)."""
+        return f"auto-compact-{next(self._internal)}"
+
+    def keep(self) -> None:
+        """Let the index know how far the thread is; nothing is lost without it."""
+        if self.journal.written and self.path is not None:
+            self._index.put(self.path, self.journal.entry)
+
+    def _cancel(self, key: int) -> None:
+        scope = self._scopes.pop(key, None)
+        if scope is not None:
+            scope.cancel()
 
     def _start_operation(self, key: int, op: Op) -> None:
         assert self._tasks is not None
@@ -177,15 +221,17 @@ class Thread:
             except Exception as error:
                 failed = error
             self._scopes.pop(key, None)
-            now = self._now()
+            now = self._clock.now()
             self.post(lambda: self.feed(Done(now, key, result, failed)))
 
     def _report(self, key: int, data: object) -> None:
-        given = Progress(self._now(), key, data)
+        given = Progress(self._clock.now(), key, data)
         self.post(lambda: self.feed(given))
 
     def _publish(self, events: Iterable[ev.Body]) -> None:
         for event in events:
+            if isinstance(event, ev.TokenCount):
+                self.usage = self.usage.apply(event)
             before = self.overlay.status
             self.overlay.apply(event)
             if self.overlay.status != before:
@@ -208,8 +254,13 @@ class Thread:
         turn_id = self.overlay.open_turn_id
         self._publish([ev.ErrorEvent(message=reason, codex_error_info="other")])
         if turn_id is not None:
-            now = self._now()
+            now = self._clock.now()
             self._publish(
                 [ev.TaskComplete(turn_id=turn_id, last_agent_message=None, completed_at=int(now.timestamp()))]
             )
-        self._on_idle()
+
+
+def _jitter() -> Iterator[float]:
+    """Factors for the delays between retries, so that clients do not retry in step."""
+    while True:
+        yield random.uniform(0.9, 1.1)

@@ -15,6 +15,11 @@ ABORTED_MARKER = (
 )
 
 
+def aborted_marker() -> ev.Message:
+    """What the model is told of an interrupted turn."""
+    return ev.Message(role="user", content=(ev.InputText(text=ABORTED_MARKER),))
+
+
 def complete(turn: Turn, last_message: str | None) -> None:
     """The model has nothing more to do."""
     turn.emit(
@@ -32,9 +37,7 @@ def complete(turn: Turn, last_message: str | None) -> None:
 def fail(turn: Turn, failure: TurnFailed) -> None:
     """The turn cannot go on; the thread can."""
     turn.emit(ev.ErrorEvent(message=failure.message, codex_error_info=failure.info.file()))
-    turn.emit(
-        ev.TurnErrorLine(turn_id=turn.id, message=failure.message, codex_error_info=failure.info.file())
-    )
+    turn.emit(ev.TurnErrorLine(turn_id=turn.id, message=failure.message, codex_error_info=failure.info.file()))
     turn.emit(
         ev.TaskComplete(
             turn_id=turn.id,
@@ -52,8 +55,7 @@ def abort(turn: Turn, setup: TurnSetup, reason: ev.AbortReason) -> None:
     waiting, turn.pending = turn.pending, []
     for user in waiting:
         accept(turn, setup, user)
-    marker = ev.Message(role="user", content=(ev.InputText(text=ABORTED_MARKER),))
-    turn.emit(marker)
+    turn.emit(aborted_marker())
     turn.emit(
         ev.TurnAborted(
             turn_id=turn.id,

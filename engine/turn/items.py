@@ -11,9 +11,7 @@ def turn_item(item_id: str, item: ev.ResponseItem | ev.OtherItem) -> ev.TurnItem
     """The turn item that shows a response item; None for what clients see otherwise (calls) or not at all."""
     match item:
         case ev.Message(role="assistant"):
-            return ev.AgentMessageItem(
-                id=item_id, content=tuple(map(ev.AgentText, texts(item))), phase=item.phase
-            )
+            return ev.AgentMessageItem(id=item_id, content=tuple(map(ev.AgentText, texts(item))), phase=item.phase)
         case ev.Reasoning():
             return ev.ReasoningItem(
                 id=item_id,

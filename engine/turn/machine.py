@@ -29,8 +29,8 @@ from engine.turn.effects import (
     Steer,
     Submission,
 )
-from engine.turn.meter import Meter
 from engine.turn.ops import Op
+from projections.usage import Usage
 from rollouts import events as ev
 
 
@@ -79,12 +79,11 @@ class Task:
 class Turn:
     """What a script sees of its turn: emit, spawn, pending input, time and ids."""
 
-    def __init__(
-        self, turn_id: str, ids: Iterator[str], now: datetime, meter: Meter, jitter: Iterator[float]
-    ) -> None:
+    def __init__(self, turn_id: str, ids: Iterator[str], now: datetime, usage: Usage, jitter: Iterator[float]) -> None:
         self.id = turn_id
         self.ids = ids
-        self.meter = meter
+        self.usage = usage
+        """Usage and limits as this turn has counted them so far."""
         self.jitter = jitter
         """Factors around 1 for delays between retries."""
         self.now = now
@@ -110,6 +109,11 @@ class Turn:
     def emit(self, event: ev.Body) -> None:
         """Say that something happened."""
         self._effects.append(Emit(event))
+
+    def count(self, usage: Usage) -> None:
+        """Usage or limits have changed."""
+        self.usage = usage
+        self.emit(usage.line())
 
     def finish(self, outcome: str) -> None:
         """Say that the turn is over; nothing may be emitted after it."""

@@ -12,6 +12,7 @@ from engine.turn.ops import Sample, Wait
 from engine.turn.replies import ModelFailure, TurnFailed
 from engine.turn.setup import TurnSetup
 from engine.turn.stream import Reply
+from projections import usage
 from rollouts import events as ev
 
 FIRST_RETRY_SECONDS = 0.2
@@ -26,17 +27,15 @@ def sample(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> Scr
             yield Run(Sample(turn.id, metadata, turn.turn_state), reply.take)
         except ModelFailure as failure:
             if failure.kind == "context_window" and setup.context_window is not None:
-                turn.emit(turn.meter.overflow(setup.context_window))
+                turn.count(usage.after_context_exceeded(turn.usage, setup.context_window))
             if failure.rate_limits is not None:
-                turn.emit(turn.meter.limits(failure.rate_limits))
+                turn.count(usage.after_headers(turn.usage, failure.rate_limits))
             yield from run_calls(turn)
             if failure.retry is None or retries == setup.stream_max_retries:
                 raise TurnFailed(failure.message, failure.info) from failure
             retries += 1
             turn.emit(_reconnecting(failure, retries, setup.stream_max_retries))
-            yield Run(
-                Wait(failure.retry.delay or FIRST_RETRY_SECONDS * 2 ** (retries - 1) * next(turn.jitter))
-            )
+            yield Run(Wait(failure.retry.delay or FIRST_RETRY_SECONDS * 2 ** (retries - 1) * next(turn.jitter)))
         else:
             return reply.last_message
 

@@ -14,6 +14,7 @@ from engine.turn.call import start_call
 from engine.turn.items import legacy, texts, turn_item
 from engine.turn.machine import Turn
 from engine.turn.setup import TurnSetup
+from projections import usage
 from rollouts import events as ev
 
 
@@ -42,14 +43,14 @@ class Reply:
         turn = self._turn
         turn.turn_state = event.turn_state or turn.turn_state
         for snapshot in event.rate_limits:
-            turn.emit(turn.meter.limits(snapshot))
+            turn.count(usage.after_headers(turn.usage, snapshot))
         served = event.model
         if served is not None and served != self._setup.model and not turn.rerouted:
             turn.rerouted = True
             self._reroute(served)
 
     def _limits(self, event: rp.RateLimits) -> None:
-        self._turn.emit(self._turn.meter.limits(event.snapshot))
+        self._turn.count(usage.after_headers(self._turn.usage, event.snapshot))
 
     def _reroute(self, served: str) -> None:
         """The server answers with another model: say so once per turn, to clients and to the model."""
@@ -83,9 +84,7 @@ class Reply:
 
     def _part(self, event: rp.SummaryPartAdded) -> None:
         self._turn.emit(
-            ev.AgentReasoningSectionBreak(
-                item_id=self._item(event.item_id), summary_index=event.summary_index
-            )
+            ev.AgentReasoningSectionBreak(item_id=self._item(event.item_id), summary_index=event.summary_index)
         )
 
     def _summary(self, event: rp.SummaryTextDelta) -> None:
@@ -131,7 +130,7 @@ class Reply:
         self._turn.emit(ev.ItemStarted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
 
     def _completed(self, event: rp.Completed) -> None:
-        self._turn.emit(self._turn.meter.reply(event.usage, self._setup.context_window))
+        self._turn.count(usage.after_reply(self._turn.usage, event.usage, self._setup.context_window))
 
     def _ignored(self, event: rp.StreamEvent) -> None:
         """Pieces that say nothing to clients or the log."""

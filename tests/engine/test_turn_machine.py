@@ -23,10 +23,10 @@ from engine.turn.effects import (
     Submission,
 )
 from engine.turn.machine import Machine, Turn
-from engine.turn.meter import Meter
 from engine.turn.ops import Sample
 from engine.turn.scripts.regular import regular
 from engine.turn.setup import TurnSetup
+from projections.usage import Usage
 from rollouts import events as ev
 
 START = datetime(2026, 4, 20, 10, 0, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ class World:
     """Runs a machine by hand and keeps what came out."""
 
     def __init__(self, **changes: object) -> None:
-        self.turn = Turn("u", ids(), START, Meter(None, None), itertools.repeat(1.0))
+        self.turn = Turn("u", ids(), START, Usage(), itertools.repeat(1.0))
         given = setup(**changes)
         self.machine = Machine(self.turn, lambda turn: regular(turn, given))
         self.now = START
@@ -175,9 +175,7 @@ def test_a_broken_stream_is_tried_again_until_the_retries_are_used_up() -> None:
     assert [e.message for e in world.events(ev.ErrorEvent)] == ["stream disconnected"]  # type: ignore[attr-defined]
 
 
-ACTION = st.sampled_from(
-    ["text", "call", "bad call", "finish", "fail", "fatal", "steer", "interrupt", "late"]
-)
+ACTION = st.sampled_from(["text", "call", "bad call", "finish", "fail", "fatal", "steer", "interrupt", "late"])
 
 
 @settings(max_examples=300, deadline=None)

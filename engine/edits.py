@@ -1,0 +1,76 @@
+"""What clients do to a loaded thread besides running turns: inject items, roll back (spec thread-lifecycle 10, 12)."""
+
+from __future__ import annotations
+
+from engine.clock import Clock
+from engine.context import changes, observe
+from engine.draft import window_after
+from engine.errors import BadRequest
+from engine.response_items import parse_items
+from engine.settings_forms import turn_context
+from engine.thread import Thread
+from engine.threads import Threads
+from engine.views import history, published, settled
+from projections import protocol as p
+from projections import usage
+from rollouts import events as ev
+
+
+class Edits:
+    """Changes of loaded threads."""
+
+    def __init__(self, threads: Threads, clock: Clock) -> None:
+        self._threads = threads
+        self._clock = clock
+
+    async def inject_items(self, params: p.ThreadInjectItemsParams) -> None:
+        """Append items to the model's history at the current point.
+
+        :raises BadRequest: unknown thread, no items, or one that does not decode.
+        """
+        thread = self._threads.get(params.thread_id)
+        if not params.items:
+            raise BadRequest("items must not be empty")
+        items = parse_items(params.items, "items")
+
+        async def inject() -> None:
+            opening: list[ev.Body] = []
+            if thread.journal.state.window.previous_context is None:
+                environment = observe(self._clock)
+                settings = thread.settings
+                context = turn_context(settings, thread.internal_id(), environment)
+                opening = [*changes(None, settings, environment), context]
+            thread.record([*opening, *items])
+            thread.keep()
+
+        await thread.ask(inject)
+
+    async def rollback(self, params: p.ThreadRollbackParams) -> p.ThreadRollbackResponse:
+        """Drop the last turns from the thread and from the model's history.
+
+        :raises BadRequest: nothing to roll back, or a turn is running.
+        """
+        thread = self._threads.get(params.thread_id)
+        if params.num_turns < 1:
+            raise BadRequest("numTurns must be >= 1")
+        if thread.path is None:
+            raise BadRequest("thread rollback requires persisted thread history")
+
+        async def roll_back() -> p.ThreadRollbackResponse:
+            return self._roll_back(thread, params.num_turns)
+
+        return await thread.ask(roll_back)
+
+    def _roll_back(self, thread: Thread, count: int) -> p.ThreadRollbackResponse:
+        if thread.running:
+            raise BadRequest("Cannot rollback while a turn is in progress.")
+        if not thread.journal.written or thread.path is None:
+            raise BadRequest(f"failed to load thread history for rollback replay: no rollout at {thread.path}")
+        marker = ev.ThreadRolledBack(num_turns=count)
+        left = window_after(thread.journal.state.window, thread.journal.log, marker)
+        estimate = left.estimate(thread.settings.base_instructions)
+        counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
+        thread.record([counted.line(), marker])
+        thread.keep()
+        turns = settled(history(thread.path, thread.journal.log).turns, None)
+        return p.ThreadRollbackResponse(thread=published(thread, self._threads.index, turns, opening=True))

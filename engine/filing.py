@@ -1,0 +1,168 @@
+"""Stored threads as files: archive, bring back, name, patch (spec thread-lifecycle 8 and 9).
+
+Each works on loaded threads and on cold ones; a cold one is changed by appending to its file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from engine.clock import Clock
+from engine.errors import BadRequest
+from engine.index import Entry
+from engine.journal import Journal
+from engine.listing import thread_object
+from engine.notes import Everyone, Notification
+from engine.publish import status_note
+from engine.rollout_files import Unreadable, check_thread_id, open_rollout
+from engine.threads import Threads
+from engine.views import published
+from projections import catalog
+from projections import protocol as p
+from projections.session import rebuild
+from rollouts import events as ev
+
+
+class Filing:
+    """Archive, unarchive, names and metadata."""
+
+    def __init__(self, threads: Threads, clock: Clock) -> None:
+        self._threads = threads
+        self._clock = clock
+        self._index = threads.index
+
+    async def archive(self, params: p.ThreadArchiveParams) -> Notification:
+        """Move a thread to the archive; a loaded one is unloaded first. Returns what all clients hear then.
+
+        :raises BadRequest: there is no such thread, or it has no file.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        path = self._index.find(thread_id)
+        if path is None:
+            raise BadRequest(f"no rollout found for thread id {thread_id}")
+        thread = self._threads.loaded(thread_id)
+        if thread is not None:
+            self._threads.drop(thread_id)
+            await thread.close()
+            self._threads.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
+        self._index.moved(path, self._threads.layout.archive(path))
+        return Notification("thread/archived", p.ThreadArchivedNotification(thread_id=thread_id), Everyone())
+
+    async def unarchive(self, params: p.ThreadUnarchiveParams) -> tuple[p.ThreadUnarchiveResponse, Notification]:
+        """Move a thread back to its day.
+
+        :raises BadRequest: it is not archived.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        path = self._index.find(thread_id, archived=True)
+        if path is None:
+            raise BadRequest(f"no archived rollout found for thread id {thread_id}")
+        restored = self._threads.layout.unarchive(path)
+        self._index.moved(path, restored)
+        entry = self._entry(restored)
+        row = msgspec.structs.replace(entry.row, updated_at=entry.row.created_at)
+        shown = thread_object(row, status=p.NotLoadedThreadStatus(), name=self._index.name(entry))
+        note = Notification("thread/unarchived", p.ThreadUnarchivedNotification(thread_id=thread_id), Everyone())
+        return p.ThreadUnarchiveResponse(thread=shown), note
+
+    async def set_name(self, params: p.ThreadSetNameParams) -> Notification | None:
+        """Name a thread, loaded or not. Returns what is to be said after the answer.
+
+        :raises BadRequest: an empty name, or no such thread.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        name = params.name.strip()
+        if not name:
+            raise BadRequest("thread name must not be empty")
+        event = ev.ThreadNameUpdated(thread_id=thread_id, thread_name=name)
+        await self._append(thread_id, [event], unknown=f"thread not found: {thread_id}")
+        self._threads.layout.append_name(thread_id, name, self._clock.now())
+        note = p.ThreadNameUpdatedNotification(thread_id=thread_id, thread_name=name)
+        return Notification("thread/name/updated", note, Everyone())
+
+    async def metadata_update(self, params: p.ThreadMetadataUpdateParams) -> p.ThreadMetadataUpdateResponse:
+        """Patch the git data of a thread.
+
+        :raises BadRequest: nothing to change, an empty value, an ephemeral or unknown thread.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        override = _override(params.git_info)
+        thread = self._threads.loaded(thread_id)
+        if thread is not None and thread.path is None:
+            raise BadRequest(f"ephemeral thread does not support metadata updates: {thread_id}")
+        await self._append(thread_id, [ev.ThreadMetadata(git=override)], unknown=f"thread not found: {thread_id}")
+        if thread is not None:
+            return p.ThreadMetadataUpdateResponse(thread=published(thread, self._index))
+        path = self._find(thread_id)
+        assert path is not None
+        entry = self._entry(path)
+        shown = thread_object(entry.row, status=p.NotLoadedThreadStatus(), name=self._index.name(entry))
+        return p.ThreadMetadataUpdateResponse(thread=shown)
+
+    async def memory_mode(self, params: p.ThreadMemoryModeSetParams) -> None:
+        """Say whether memories are made of a thread: a copy of its meta with the mode set.
+
+        :raises BadRequest: an ephemeral or unknown thread.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        thread = self._threads.loaded(thread_id)
+        if thread is not None and thread.path is None:
+            raise BadRequest(f"ephemeral thread does not support memory mode updates: {thread_id}")
+        meta = thread.journal.meta if thread is not None else self._cold(thread_id).meta
+        changed = msgspec.structs.replace(meta, memory_mode=params.mode)
+        await self._append(thread_id, [changed], unknown=f"thread not found: {thread_id}")
+
+    async def _append(self, thread_id: str, events: list[ev.Body], *, unknown: str) -> None:
+        """Append to a loaded thread through its owner, to a cold one's file directly."""
+        thread = self._threads.loaded(thread_id)
+        if thread is None:
+            journal = self._cold(thread_id, unknown)
+            journal.append(events)
+            path = self._find(thread_id)
+            if path is not None:
+                self._index.put(path, journal.entry)
+            return
+
+        async def append() -> None:
+            thread.journal.append(events)
+            thread.keep()
+
+        await thread.ask(append)
+
+    def _find(self, thread_id: str) -> Path | None:
+        return self._index.find(thread_id) or self._index.find(thread_id, archived=True)
+
+    def _cold(self, thread_id: str, unknown: str | None = None) -> Journal:
+        path = self._find(thread_id)
+        if path is None:
+            raise BadRequest(unknown or f"thread not found: {thread_id}")
+        try:
+            source = open_rollout(path)
+        except Unreadable as error:
+            raise BadRequest(f"failed to load rollout `{error.path}`: {error.reason}") from error
+        state = rebuild(source.log, want_turns=False)
+        return Journal(source.log, state, source.meta, self._entry(path), self._clock, extended=False)
+
+    def _entry(self, path: Path) -> Entry:
+        return self._index.entry(path) or Entry(catalog.EMPTY)
+
+
+def _override(given: p.ThreadMetadataGitInfoUpdateParams | None) -> ev.GitOverride:
+    """The patch: absent keeps, null clears, a string is trimmed and set."""
+    values = {
+        "sha": given.sha if given is not None else UNSET,
+        "branch": given.branch if given is not None else UNSET,
+        "origin_url": given.origin_url if given is not None else UNSET,
+    }
+    if all(value is UNSET for value in values.values()):
+        raise BadRequest("gitInfo must include at least one field")
+    wire = {"sha": "sha", "branch": "branch", "origin_url": "originUrl"}
+    for key, value in values.items():
+        if isinstance(value, str):
+            values[key] = value.strip()
+            if not values[key]:
+                raise BadRequest(f"gitInfo.{wire[key]} must not be empty")
+    return ev.GitOverride(**values)

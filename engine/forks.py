@@ -1,0 +1,42 @@
+"""What a fork's file begins with: its own meta, then the lines of its source (spec rollout-format 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.rollout_files import check_text
+from engine.turn.ending import aborted_marker
+from rollouts import codec
+from rollouts import events as ev
+from rollouts.log import Log
+
+
+def copied_lines(path: Path | None, log: Log) -> Iterator[ev.Body]:
+    """Every parsed line of the source and every engine line, in order, without its agent task.
+
+    A turn that is still open in the source ends as interrupted in the copy.
+
+    :raises Unreadable: the source is no text.
+    :raises LogError: the source cannot be read.
+    """
+    open_turn: str | None = None
+    for record in log.read():
+        line = codec.decode(record.data)
+        if path is not None:
+            check_text(path, line)
+        if isinstance(line, codec.BadLine) or not _is_copied(line.body):
+            continue
+        match line.body:
+            case ev.TaskStarted(turn_id=turn_id):
+                open_turn = turn_id
+            case ev.TaskComplete() | ev.TurnAborted():
+                open_turn = None
+        yield line.body
+    if open_turn is not None:
+        yield aborted_marker()
+        yield ev.TurnAborted(turn_id=open_turn, reason="interrupted")
+
+
+def _is_copied(body: ev.Body) -> bool:
+    return (codec.counts(body) and not isinstance(body, ev.OtherItem)) or isinstance(body, ev.EngineEvent)

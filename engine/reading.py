@@ -1,0 +1,126 @@
+"""Reading threads without loading them: read, pages of turns, lists (spec thread-lifecycle 5 to 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from engine import config, listing
+from engine.errors import BadRequest, Internal
+from engine.listing import thread_object
+from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
+from engine.thread import Thread
+from engine.threads import Threads
+from engine.views import history, published, settled, turn_table
+from projections import protocol as p
+from projections.turn_pages import CursorError, page
+
+
+class Reading:
+    """Answers that change nothing."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._index = threads.index
+
+    def check_id(self, thread_id: str) -> str:
+        """The id, if it is one.
+
+        :raises BadRequest: malformed.
+        """
+        return check_thread_id(thread_id)
+
+    async def list_threads(self, params: p.ThreadListParams) -> p.ThreadListResponse:
+        """A page of stored threads."""
+        loaded = config.load(self._threads.layout.path, self._threads.flags, self._threads.cwd)
+        return await listing.list_threads(self._index, params, provider=loaded.provider_id, status=self._threads.status)
+
+    def loaded(self, params: p.ThreadLoadedListParams) -> p.ThreadLoadedListResponse:
+        """A page of ids of loaded threads."""
+        return listing.list_loaded(self._threads.ids(), params)
+
+    def read(self, params: p.ThreadReadParams) -> p.ThreadReadResponse:
+        """One thread; with its turns if asked.
+
+        :raises BadRequest: no such thread, or it has no turns to show yet.
+        :raises Internal: its file cannot be read.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        thread = self._threads.loaded(thread_id)
+        if thread is None:
+            source = self._open(thread_id)
+            turns = self._turns(source, None) if params.include_turns else []
+            return p.ThreadReadResponse(thread=self._stored(source, turns))
+        turns = []
+        if params.include_turns:
+            self._check_written(thread, "includeTurns", "includeTurns is unavailable")
+            turns = self._turns(self._open_path(self._path(thread)), thread.overlay.open_turn_id)
+        return p.ThreadReadResponse(thread=published(thread, self._index, turns))
+
+    def turns(self, params: p.ThreadTurnsListParams) -> p.ThreadTurnsListResponse:
+        """A page of turns.
+
+        :raises BadRequest: no such thread, or a cursor that is of no use.
+        :raises Internal: its file cannot be read.
+        """
+        thread_id = check_thread_id(params.thread_id)
+        thread = self._threads.loaded(thread_id)
+        if thread is not None:
+            self._check_written(thread, "thread/turns/list", "thread/turns/list is unavailable")
+            source, running = self._open_path(self._path(thread)), thread.overlay.open_turn_id
+        else:
+            source, running = self._open(thread_id), None
+        try:
+            rows = turn_table(source.path, source.log).all_rows()
+            found = page(rows, source.log, cursor=params.cursor, limit=params.limit, direction=params.sort_direction)
+        except CursorError as error:
+            raise BadRequest(str(error)) from error
+        except Unreadable as error:
+            raise _failed(error) from error
+        return msgspec.structs.replace(found, data=settled(found.data, running))
+
+    def _check_written(self, thread: Thread, what: str, unavailable: str) -> None:
+        if thread.path is None:
+            raise BadRequest(f"ephemeral threads do not support {what}")
+        if not thread.journal.written:
+            raise BadRequest(f"thread {thread.id} is not materialized yet; {unavailable} before first user message")
+
+    def _path(self, thread: Thread) -> Path:
+        assert thread.path is not None
+        return thread.path
+
+    def _open(self, thread_id: str) -> Opened:
+        path = self._index.find(thread_id) or self._index.find(thread_id, archived=True)
+        if path is None:
+            raise BadRequest(f"thread not loaded: {thread_id}")
+        return self._open_path(path)
+
+    def _open_path(self, path: Path) -> Opened:
+        try:
+            return open_rollout(path)
+        except Unreadable as error:
+            raise _failed(error) from error
+
+    def _turns(self, source: Opened, running: str | None) -> list[p.Turn]:
+        try:
+            return settled(history(source.path, source.log).turns, running)
+        except Unreadable as error:
+            raise _failed(error) from error
+
+    def _stored(self, source: Opened, turns: list[p.Turn]) -> p.Thread:
+        entry = self._index.entry(source.path)
+        assert entry is not None
+        return thread_object(
+            entry.row,
+            status=p.NotLoadedThreadStatus(),
+            turns=turns,
+            name=self._index.name(entry),
+            forked_from=entry.row.forked_from,
+        )
+
+
+def _failed(error: Unreadable) -> Internal:
+    return Internal(
+        f"failed to read thread: thread-store internal error: failed to read thread {error.path}: {error.read_reason}"
+    )

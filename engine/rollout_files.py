@@ -1,0 +1,103 @@
+"""Rollout files as requests name them: by id or by path; and the words for files that cannot be used.
+
+The words differ by method (spec rollout-format 10): a resume says what failed to load, a read what failed to be read.
+"""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import BadRequest
+from projections import window_tail
+from rollouts import codec
+from rollouts import events as ev
+from rollouts.log import Log, LogError, open_log
+
+_GROUPS = (8, 4, 4, 4, 12)
+_FORMS = (32, 36)
+
+
+def check_thread_id(text: str) -> str:
+    """The id in lower case with hyphens.
+
+    :raises BadRequest: not a UUID; worded like the reference's parser.
+    """
+    digits = text.removeprefix("urn:uuid:").replace("-", "")
+    if len(digits) == 32 and all(c in string.hexdigits for c in digits) and len(text) in (*_FORMS, 45):
+        low = digits.lower()
+        return f"{low[:8]}-{low[8:12]}-{low[12:16]}-{low[16:20]}-{low[20:]}"
+    raise BadRequest(f"invalid thread id: {_why(text)}")
+
+
+def _why(text: str) -> str:
+    for position, character in enumerate(text, 1):
+        if character not in string.hexdigits and character != "-":
+            return (
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], "
+                f"found `{character}` at {position}"
+            )
+    groups = text.split("-")
+    if len(groups) == 1:
+        return f"invalid length: expected length 32 for simple format, found {len(text)}"
+    if len(groups) != len(_GROUPS):
+        return f"invalid group count: expected 5, found {len(groups)}"
+    at, group = next((n, g) for n, g in enumerate(groups) if len(g) != _GROUPS[n])
+    return f"invalid group length in group {at}: expected {_GROUPS[at]}, found {len(group)}"
+
+
+class Unreadable(Exception):
+    """A rollout that cannot be used; `reason` in a resume's words."""
+
+    def __init__(self, path: Path, reason: str, read_reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.reason = reason
+        self.read_reason = read_reason
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A usable rollout: its log and the line that names its thread."""
+
+    path: Path
+    log: Log
+    meta: ev.SessionMeta
+
+
+def open_rollout(path: Path) -> Opened:
+    """Open a file for a resume, a read or a fork.
+
+    :raises Unreadable: it is missing, empty, or has no `session_meta`.
+    """
+    log = open_log(path)
+    try:
+        meta = window_tail.first_meta(log)
+        if meta is not None:
+            return Opened(path, log, meta)
+        blank = all(not record.data.strip() for record in log.read(limit=1024))
+    except LogError as error:
+        raise Unreadable(path, error.reason, error.reason) from error
+    if blank:
+        raise Unreadable(path, "empty session file", f"rollout at {path} is empty")
+    raise Unreadable(
+        path,
+        "failed to parse thread ID from rollout file",
+        f"rollout at {path} does not start with session metadata",
+    )
+
+
+def not_utf8(path: Path) -> Unreadable:
+    """A file with a line that is no text."""
+    reason = "stream did not contain valid UTF-8"
+    return Unreadable(path, reason, reason)
+
+
+def check_text(path: Path, line: codec.Line | codec.BadLine) -> None:
+    """Refuse what the reference refuses: bytes that are no UTF-8.
+
+    :raises Unreadable: naming the file.
+    """
+    if isinstance(line, codec.BadLine) and line.reason.startswith("not UTF-8"):
+        raise not_utf8(path)

@@ -1,0 +1,91 @@
+"""How what a user submits becomes a turn, or joins the one that runs (spec turns 1 and 2).
+
+The checks run when the request comes, the rest in the thread's owner, so that two requests cannot both start a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.clock import Clock
+from engine.context import changes, observe
+from engine.errors import BadRequest, BadValue
+from engine.model.endpoint import stream_retries
+from engine.settings import Settings, lasting
+from engine.settings_forms import turn_context
+from engine.thread import Thread
+from engine.turn.effects import Steer, Submission
+from engine.turn.scripts.regular import regular
+from engine.turn.setup import TurnSetup
+from projections import protocol as p
+from rollouts import events as ev
+
+MAX_CHARACTERS = 1 << 20
+"""Characters of text in one submission."""
+
+
+def check_size(given: Sequence[p.UserInput]) -> None:
+    """Refuse too much text.
+
+    :raises BadValue: with the numbers in its data.
+    """
+    actual = sum(len(entry.text) for entry in given if isinstance(entry, p.TextUserInput))
+    if actual > MAX_CHARACTERS:
+        raise BadValue(
+            f"Input exceeds the maximum length of {MAX_CHARACTERS} characters.",
+            {"input_error_code": "input_too_large", "max_chars": MAX_CHARACTERS, "actual_chars": actual},
+        )
+
+
+async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settings, clock: Clock) -> None:
+    """Start a turn, or let the input join the running one, whose settings stay as they are. Owner only."""
+    thread.settings = lasting(settings, thread.settings)
+    if thread.running:
+        await thread.feed(Steer(clock.now(), user))
+        return
+    if not user.content:
+        thread.record([ev.ErrorEvent(message="input must not be empty", codex_error_info="bad_request")])
+        return
+    setup = turn_setup(thread, turn_id, user, settings, clock)
+    await thread.start(turn_id, settings, lambda turn: regular(turn, setup))
+
+
+async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: Clock) -> str:
+    """Add input to the running turn and return its id. Owner only.
+
+    :raises BadRequest: no turn runs, or another one than expected.
+    """
+    active = thread.overlay.open_turn_id
+    if active is None or not thread.running:
+        raise BadRequest("no active turn to steer")
+    if expected_turn_id != active:
+        raise BadRequest(f"expected active turn id `{expected_turn_id}` but found `{active}`")
+    await thread.feed(Steer(clock.now(), user))
+    return active
+
+
+def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: Settings, clock: Clock) -> TurnSetup:
+    """What a regular turn is given: the context that is new or changed, and the limits it runs under."""
+    environment = observe(clock)
+    context = changes(thread.journal.state.window.context, settings, environment)
+    return TurnSetup(
+        thread_id=thread.id,
+        input=user,
+        opening=(*context, turn_context(settings, turn_id, environment)),
+        context_window=settings.info.effective_window,
+        mode=settings.mode,
+        model=settings.model,
+        stream_max_retries=stream_retries(settings.config.provider),
+        show_raw_reasoning=settings.config.show_raw_agent_reasoning,
+        warnings=warnings(settings),
+    )
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What is said about the settings before a turn begins."""
+    if not settings.info.used_fallback:
+        return ()
+    return (
+        f"Model metadata for `{settings.model}` not found. Defaulting to fallback metadata; "
+        "this can degrade performance and cause issues.",
+    )

@@ -1,0 +1,321 @@
+"""The loaded threads of a process and the ways a thread comes to be loaded: start, resume, fork.
+
+Answers are published types, ready to send. What clients must hear before or after an answer is returned beside it,
+so that the adapter can keep the reference's order without deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from engine import git, settings_forms
+from engine import settings as configured
+from engine.clock import Clock, timestamp
+from engine.errors import BadRequest
+from engine.forks import copied_lines
+from engine.index import Entry, Index
+from engine.instructions import discover
+from engine.journal import Journal
+from engine.notes import Everyone, Notification, Sink
+from engine.operations import Operations
+from engine.publish import status_note
+from engine.response_items import parse_items
+from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
+from engine.settings import Settings, Stored
+from engine.thread import Thread
+from engine.views import History, history, joined_turns, published, replay
+from projections import catalog
+from projections import protocol as p
+from projections.session import SessionState, rebuild
+from rollouts import events as ev
+from rollouts.layout import Home
+from rollouts.log import FileLog, Log, MemoryLog
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Who asks: the connection and the originator of threads it starts."""
+
+    connection_id: int
+    originator: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to start, resume or fork, and what follows it on the wire, in order."""
+
+    thread_id: str
+    result: p.ThreadStartResponse | p.ThreadResumeResponse | p.ThreadForkResponse
+    then: tuple[Notification, ...] = ()
+
+
+class Threads:
+    """The loaded threads."""
+
+    def __init__(
+        self,
+        *,
+        layout: Home,
+        index: Index,
+        operations: Operations,
+        sink: Sink,
+        clock: Clock,
+        tasks: TaskGroup,
+        flags: Mapping[str, object],
+        cwd: Path,
+    ) -> None:
+        self.layout = layout
+        self.index = index
+        self.clock = clock
+        self.flags = flags
+        self.cwd = cwd
+        self.sink = sink
+        self._operations = operations
+        self._tasks = tasks
+        self._loaded: dict[str, Thread] = {}
+        self._opening: dict[str, anyio.Lock] = {}
+
+    # -- what is loaded
+
+    def ids(self) -> list[str]:
+        """Ids of the loaded threads."""
+        return list(self._loaded)
+
+    def loaded(self, thread_id: str) -> Thread | None:
+        """The thread if it is loaded."""
+        return self._loaded.get(thread_id)
+
+    def get(self, thread_id: str) -> Thread:
+        """The loaded thread.
+
+        :raises BadRequest: a malformed id, or no such thread is loaded.
+        """
+        thread = self._loaded.get(check_thread_id(thread_id))
+        if thread is None:
+            raise BadRequest(f"thread not found: {thread_id}")
+        return thread
+
+    def status(self, thread_id: str) -> p.ThreadStatus:
+        """The live status of a thread."""
+        thread = self._loaded.get(thread_id)
+        return thread.overlay.status if thread is not None else p.NotLoadedThreadStatus()
+
+    async def unload(self, thread_id: str) -> None:
+        """Forget an idle thread nobody listens to; every client hears of it."""
+        thread = self._loaded.pop(thread_id, None)
+        if thread is not None:
+            await thread.close()
+            self.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
+            closed = p.ThreadClosedNotification(thread_id=thread_id)
+            self.sink.publish(Notification("thread/closed", closed, Everyone()))
+
+    def drop(self, thread_id: str) -> None:
+        """Take a thread off the list; its owner ends it."""
+        self._loaded.pop(thread_id, None)
+
+    async def drain(self) -> None:
+        """Return when no turn runs any more."""
+        while any(thread.running for thread in self._loaded.values()):
+            await anyio.sleep(0.02)
+
+    async def close(self) -> None:
+        """Interrupt what runs and close all logs."""
+        for thread in list(self._loaded.values()):
+            await thread.close()
+        self._loaded.clear()
+
+    # -- start
+
+    async def start(self, params: p.ThreadStartParams, client: Client) -> Answer:
+        """A new thread. Its file appears with the first thing that happens to it."""
+        config = configured.configure(self.layout.path, self.flags, params, self.cwd)
+        settings = configured.start(params, config, client.originator)
+        created = self.clock.now()
+        thread_id = self.layout.new_id(created)
+        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
+        thread = self._load(self._new(meta, settings, created))
+        shown = published(thread, self.index)
+        result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
+        return Answer(thread_id, result, (_started(shown),))
+
+    def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime) -> Thread:
+        path = None if settings.ephemeral else self.layout.new_path(meta.id, created)
+        log: Log = MemoryLog() if path is None else FileLog(path)
+        row = msgspec.structs.replace(catalog.apply(catalog.EMPTY, meta), path=str(path) if path else "")
+        journal = Journal(
+            log, SessionState(), meta, Entry(row), self.clock, extended=settings.persist_extended, unwritten=True
+        )
+        return self._thread(meta.id, path, journal, settings)
+
+    def _thread(self, thread_id: str, path: Path | None, journal: Journal, settings: Settings) -> Thread:
+        return Thread(
+            thread_id,
+            path,
+            journal,
+            settings,
+            operations=self._operations,
+            sink=self.sink,
+            clock=self.clock,
+            index=self.index,
+        )
+
+    def _load(self, thread: Thread) -> Thread:
+        self._loaded[thread.id] = thread
+        self._tasks.start_soon(thread.run)
+        return thread
+
+    # -- resume
+
+    async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
+        """Load a stored thread, or join a loaded one (spec thread-lifecycle 3)."""
+        if params.history is not None:
+            return await self._resume_history(params, params.history, client)
+        source = self._source(params.thread_id, params.path)
+        async with self._opening.setdefault(source.meta.id, anyio.Lock()):
+            thread = self._loaded.get(source.meta.id)
+            if thread is None:
+                return self._resume_cold(source, params, client)
+        if params.path is not None and thread.path != source.path:
+            raise BadRequest(
+                f"cannot resume running thread {thread.id} with mismatched path: "
+                f"requested `{source.path}`, active `{thread.path}`"
+            )
+        return self._rejoin(thread, params, client)
+
+    def _source(self, thread_id: str, path: str | None) -> Opened:
+        """The rollout a resume or fork names: by path, else by id among those that are not archived."""
+        wanted = check_thread_id(thread_id) if path is None else ""
+        found = self.index.find(wanted) if path is None else configured.absolute(path, self.cwd)
+        if found is None:
+            raise BadRequest(f"no rollout found for thread id {wanted}")
+        try:
+            return open_rollout(found)
+        except Unreadable as error:
+            raise _failed_to_load(error) from error
+
+    def _resume_cold(self, source: Opened, params: p.ThreadResumeParams, client: Client) -> Answer:
+        journal = self._journal(source, extended=params.persist_extended_history)
+        settings = self._settings(params, source.meta, journal.state, client)
+        thread = self._thread(source.meta.id, source.path, journal, settings)
+        answer = self._resumed(thread, params, client)
+        self._load(thread)
+        self.sink.publish(status_note(thread.id, thread.overlay.status))
+        return answer
+
+    def _rejoin(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
+        """Join a loaded thread: the live settings count, whatever the request says."""
+        if thread.path is None or not thread.journal.written:
+            raise BadRequest(f"no rollout found for thread id {thread.id}")
+        return self._resumed(thread, params, client)
+
+    def _resumed(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
+        fields = settings_forms.response_fields(thread.settings)
+        fields["instruction_sources"] = list(discover(thread.settings.config, thread.settings.cwd).sources)
+        turns: list[p.Turn] = []
+        then: tuple[Notification, ...] = ()
+        if not params.exclude_turns:
+            found = self._history(thread.path, thread.journal.log)
+            turns = joined_turns(found, thread)
+            then = tuple(replay(thread, found, client.connection_id))
+        shown = published(thread, self.index, turns, opening=True)
+        return Answer(thread.id, p.ThreadResumeResponse(thread=shown, **fields), then)
+
+    async def _resume_history(self, params: p.ThreadResumeParams, history: list[msgspec.Raw], client: Client) -> Answer:
+        """A new thread that begins with the given items."""
+        if not history:
+            raise BadRequest("history must not be empty")
+        if self._loaded.get(params.thread_id) is not None:
+            raise BadRequest(f"cannot resume thread {params.thread_id} with history while it is already running")
+        items = parse_items(history, "history")
+        config = configured.configure(self.layout.path, self.flags, params, self.cwd)
+        settings = configured.start(params, config, client.originator)
+        created = self.clock.now()
+        thread_id = self.layout.new_id(created)
+        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
+        thread = self._new(meta, settings, created)
+        thread.journal.append(items)
+        self._load(thread)
+        self.sink.publish(status_note(thread.id, thread.overlay.status))
+        shown = published(thread, self.index, opening=True)
+        return Answer(thread_id, p.ThreadResumeResponse(thread=shown, **settings_forms.response_fields(settings)))
+
+    # -- fork
+
+    async def fork(self, params: p.ThreadForkParams, client: Client) -> Answer:
+        """A new thread with the history of another one (spec thread-lifecycle 4)."""
+        source = self._fork_source(params)
+        stored = _stored(source.meta, None)
+        config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
+        settings = configured.start(params, config, client.originator, stored)
+        settings = msgspec.structs.replace(settings, originator=client.originator, source="vscode")
+        created = self.clock.now()
+        thread_id = self.layout.new_id(created)
+        found = await git.info(settings.cwd)
+        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), found, forked_from=source.meta.id)
+        thread = self._new(meta, settings, created)
+        try:
+            thread.journal.append(copied_lines(source.path, source.log))
+        except Unreadable as error:
+            raise _failed_to_load(error) from error
+        thread.usage = thread.journal.state.usage.restored()
+        self._load(thread)
+        turns: list[p.Turn] = []
+        then: tuple[Notification, ...] = ()
+        if not params.exclude_turns:
+            copied = self._history(thread.path, thread.journal.log)
+            turns = joined_turns(copied, thread)
+            then = tuple(replay(thread, copied, client.connection_id))
+        shown = published(thread, self.index, turns, opening=True, named=False)
+        result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
+        return Answer(thread_id, result, (*then, _started(msgspec.structs.replace(shown, turns=[]))))
+
+    def _fork_source(self, params: p.ThreadForkParams) -> Opened:
+        if params.path is None:
+            loaded = self._loaded.get(check_thread_id(params.thread_id))
+            if loaded is not None and (loaded.path is None or not loaded.journal.written):
+                raise BadRequest(f"no rollout found for thread id {params.thread_id}")
+        return self._source(params.thread_id, params.path)
+
+    # -- parts
+
+    def _journal(self, source: Opened, *, extended: bool) -> Journal:
+        """Log and state of a stored thread, from its checkpoint or its tail."""
+        entry = self.index.entry(source.path) or Entry(catalog.apply(catalog.EMPTY, source.meta))
+        state = rebuild(source.log, want_turns=False)
+        return Journal(source.log, state, source.meta, entry, self.clock, extended=extended)
+
+    def _history(self, path: Path | None, log: Log) -> History:
+        try:
+            return history(path, log)
+        except Unreadable as error:
+            raise _failed_to_load(error) from error
+
+    def _settings(
+        self, params: p.ThreadResumeParams, meta: ev.SessionMeta, state: SessionState, client: Client
+    ) -> Settings:
+        stored = _stored(meta, state.window.previous_context)
+        config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
+        return configured.start(params, config, client.originator, stored)
+
+
+def _started(thread: p.Thread) -> Notification:
+    return Notification("thread/started", p.ThreadStartedNotification(thread=thread), Everyone())
+
+
+def _failed_to_load(error: Unreadable) -> BadRequest:
+    return BadRequest(f"failed to load rollout `{error.path}`: {error.reason}")
+
+
+def _stored(meta: ev.SessionMeta, last: ev.TurnContext | None) -> Stored:
+    return Stored(
+        cwd=Path(meta.cwd),
+        base_instructions=meta.base_instructions.text if meta.base_instructions else None,
+        last=last,
+        dynamic_tools=meta.dynamic_tools,
+        originator=meta.originator,
+        source=meta.source,
+    )

@@ -1,0 +1,65 @@
+"""The commands about turns, as the adapter calls them: start, steer, interrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine import submissions
+from engine.clock import Clock
+from engine.context import user_input
+from engine.errors import BadRequest
+from engine.settings import with_turn
+from engine.skills import discover
+from engine.thread import Thread
+from engine.threads import Threads
+from engine.turn.effects import Submission
+from projections import protocol as p
+
+
+class Turns:
+    """Turns of loaded threads."""
+
+    def __init__(self, threads: Threads, clock: Clock) -> None:
+        self._threads = threads
+        self._clock = clock
+
+    def start(self, params: p.TurnStartParams) -> tuple[str, Callable[[], None]]:
+        """Check a turn and give it its id; calling the second value lets it begin.
+
+        :raises BadRequest: unknown thread, contradictory overrides.
+        :raises BadValue: too much text.
+        """
+        thread = self._threads.get(params.thread_id)
+        submissions.check_size(params.input)
+        settings = with_turn(thread.settings, params, self._threads.cwd)
+        user = self._submission(thread, params.input, params.responsesapi_client_metadata)
+        turn_id = self._threads.layout.new_id(self._clock.now())
+
+        def begin() -> None:
+            thread.post(lambda: submissions.begin(thread, turn_id, user, settings, self._clock))
+
+        return turn_id, begin
+
+    async def steer(self, params: p.TurnSteerParams) -> str:
+        """Add input to the running turn; returns its id.
+
+        :raises BadRequest: no such turn runs, or there is no input.
+        :raises BadValue: too much text.
+        """
+        thread = self._threads.get(params.thread_id)
+        if not params.expected_turn_id:
+            raise BadRequest("expectedTurnId must not be empty")
+        submissions.check_size(params.input)
+        user = self._submission(thread, params.input, params.responsesapi_client_metadata)
+        return await thread.ask(lambda: submissions.steer(thread, params.expected_turn_id, user, self._clock))
+
+    def interrupt(self, params: p.TurnInterruptParams, answered: Callable[[], None]) -> None:
+        """End whatever turn runs; `answered` is called then, or at once when none does.
+
+        :raises BadRequest: unknown thread.
+        """
+        self._threads.get(params.thread_id).interrupt(answered)
+
+    def _submission(self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None) -> Submission:
+        skills = discover(thread.settings.config, thread.settings.cwd).skills if given else ()
+        return user_input(given, skills, metadata)

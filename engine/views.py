@@ -1,0 +1,110 @@
+"""Threads as clients see them: the published thread, its turns, the replay of its usage. Reads, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.index import Index
+from engine.listing import thread_object
+from engine.notes import Notification, Only
+from engine.publish import usage_note
+from engine.rollout_files import check_text
+from engine.thread import Thread
+from projections import protocol as p
+from projections.turns import TurnBuilder, TurnTable, interrupt_stale
+from projections.usage import replay_turn_id
+from rollouts import codec
+from rollouts.log import Log
+
+
+class History(msgspec.Struct, frozen=True):
+    """The turns of a log, and the turn its last usage belongs to."""
+
+    turns: list[p.Turn]
+    usage_turn_id: str
+
+
+def published(
+    thread: Thread, index: Index, turns: Sequence[p.Turn] = (), *, opening: bool = False, named: bool = True
+) -> p.Thread:
+    """A loaded thread.
+
+    :param opening: show the preview that resume and fork show (spec thread-lifecycle 6).
+    :param named: show its name; the answer to a fork does not.
+    """
+    entry = thread.journal.entry
+    row = entry.row
+    if thread.path is not None and thread.journal.written:
+        row = msgspec.structs.replace(row, updated_at=_modified(thread.path))
+    return thread_object(
+        row,
+        status=thread.overlay.status,
+        turns=turns,
+        name=index.name(entry) if named else None,
+        forked_from=thread.journal.meta.forked_from_id,
+        preview=row.opening or "" if opening else None,
+        ephemeral=thread.path is None,
+    )
+
+
+def history(path: Path | None, log: Log) -> History:
+    """All turns of a log, an open one as it is.
+
+    :raises Unreadable: the log is no text.
+    :raises LogError: it cannot be read.
+    """
+    builder = TurnBuilder()
+    for record in log.read():
+        line = codec.decode(record.data)
+        if path is not None:
+            check_text(path, line)
+        builder.apply(line, record.offset, record.end)
+    turns = builder.turns()
+    return History(turns, replay_turn_id(builder.table.owner, turns))
+
+
+def turn_table(path: Path | None, log: Log) -> TurnTable:
+    """The rows of all turns of a log.
+
+    :raises Unreadable: the log is no text.
+    :raises LogError: it cannot be read.
+    """
+    table = TurnTable()
+    for record in log.read():
+        line = codec.decode(record.data)
+        if path is not None:
+            check_text(path, line)
+        table.apply(line, record.offset, record.end)
+    return table
+
+
+def settled(turns: Sequence[p.Turn], running: str | None) -> list[p.Turn]:
+    """Turns as the file has them; only the one that really runs is in progress."""
+    pairs = zip(turns, interrupt_stale(turns), strict=True)
+    return [turn if turn.id == running else stale for turn, stale in pairs]
+
+
+def joined_turns(found: History, thread: Thread) -> list[p.Turn]:
+    """The turns for a connection that joins: the running one comes from memory, with what is not written yet."""
+    live = thread.overlay.running_turn()
+    if live is None:
+        return interrupt_stale(found.turns)
+    return [*(turn for turn in interrupt_stale(found.turns) if turn.id != live.id), live]
+
+
+def replay(thread: Thread, found: History, connection_id: int) -> Iterator[Notification]:
+    """The restored usage for the connection that asked; nothing when none was ever reported (spec token-usage 4)."""
+    info = thread.usage.info
+    if info is not None:
+        note = usage_note(thread.id, found.usage_turn_id, info)
+        yield Notification("thread/tokenUsage/updated", note, Only(connection_id))
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return 0
