@@ -2,7 +2,6 @@
 that replaces it (`model_catalog_json`), finding the entry for a slug, and the pages of `model/list`. A
 `Catalog` is a value; nothing here goes to the network (models-and-limits 1)."""
 
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -183,8 +182,3 @@ def _behind_provider(slug: str) -> str | None:
     provider, _, rest = slug.partition("/")
     plain = provider.replace("_", "").replace("-", "").isalnum()
     return rest if rest and "/" not in rest and plain else None
-
-
-def efforts(info: ModelInfo) -> Sequence[str]:
-    """The reasoning efforts a model offers, weakest first."""
-    return [one.effort for one in info.supported_reasoning_levels]

@@ -21,7 +21,7 @@ from engine.model.errors import backoff, disconnected
 from engine.model.request import ModelRequest
 from engine.model.sse import EventTooLarge, SseParser
 from engine.model.stream import decode, reply_headers
-from engine.turn.replies import Completed, ModelFailure, RateLimits, StreamEvent
+from engine.turn.replies import OTHER, Completed, ModelFailure, RateLimits, StreamEvent
 
 ERROR_BODY_LIMIT: Final = 1 << 20
 """Bytes of an error answer that are read; the rest says nothing new."""
@@ -89,8 +89,11 @@ class ModelClient:
     ) -> AsyncIterator[httpx2.Response]:
         """A response with a good status, after up to `request_max_retries` silent retries."""
         url = endpoint.url(path)
-        merged = {**endpoint.headers, **dict(headers)}
-        request = self._http.build_request("POST", url, content=body, headers=merged)
+        merged = {name.encode(): value.encode() for name, value in [*endpoint.headers.items(), *headers]}
+        try:
+            request = self._http.build_request("POST", url, content=body, headers=merged)
+        except httpx2.InvalidURL as error:
+            raise ModelFailure(f"invalid provider URL {url}: {error}", OTHER, kind="config") from error
         for attempt in range(1, endpoint.request_max_retries + 2):
             try:
                 response = await self._http.send(request, stream=True)

@@ -2,6 +2,7 @@
 headers. Pure: the environment is a parameter, and looking up a missing key is a `ModelFailure` like any
 other."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -17,6 +18,8 @@ _STREAM_RETRIES: Final = 5
 _IDLE_MS: Final = 300_000
 _CONNECT_MS: Final = 15_000
 _OPENAI_URL: Final = "https://api.openai.com/v1"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
 _AZURE_HOSTS: Final = (
     "openai.azure.",
@@ -72,6 +75,7 @@ def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credent
     if bearer := _key(provider, environ) or provider.experimental_bearer_token or login.bearer:
         headers["authorization"] = f"Bearer {bearer}"
     pairs = [f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in (provider.query_params or {}).items()]
+    headers = {name: value for name, value in headers.items() if _sendable(name, value)}
     return Endpoint(
         base=(provider.base_url or (_CHATGPT_URL if login.chatgpt else _OPENAI_URL)).rstrip("/"),
         headers=headers,
@@ -109,6 +113,11 @@ def _key(provider: Provider, environ: Mapping[str, str]) -> str | None:
         hint = f" {provider.env_key_instructions}" if provider.env_key_instructions else ""
         raise ModelFailure(f"Missing environment variable: `{provider.env_key}`.{hint}", OTHER, kind="config")
     return value
+
+
+def _sendable(name: str, value: str) -> bool:
+    """Is this a header HTTP allows? The reference leaves out the others without a word, too."""
+    return _TOKEN.fullmatch(name) is not None and _CONTROL.search(value) is None
 
 
 def _retries(configured: int | None, default: int) -> int:

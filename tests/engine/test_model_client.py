@@ -177,6 +177,21 @@ async def test_a_huge_error_answer_is_not_read_to_its_end() -> None:
     assert len(failure.message) == 1 << 20
 
 
+async def test_an_impossible_url_is_named() -> None:
+    with MockModel() as model:
+        failure = await fails(model, base_url="http://[::1")
+    assert failure.message.startswith("invalid provider URL http://[::1/responses: ") and failure.retry is None
+
+
+async def test_headers_that_http_does_not_allow_are_left_out() -> None:
+    with MockModel() as model:
+        model.say("ok")
+        await play(model, http_headers={"x-a": "a\nb", "x b": "1", "ä": "1", "x-c": "ä", "x-d": "d"})
+        (seen,) = model.requests
+    assert {"x-a", "x b", "ä"}.isdisjoint(seen.headers)
+    assert seen.headers["x-c"].encode("latin-1").decode() == "ä" and seen.headers["x-d"] == "d"
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 async def test_nobody_listens(retries: int) -> None:
     with MockModel() as model:

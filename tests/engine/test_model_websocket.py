@@ -109,8 +109,6 @@ async def test_the_upgrade_and_the_frame_carry_what_http_headers_would() -> None
         "x-codex-window-id": "T:2",
         "x-codex-turn-metadata": metadata,
     }
-    body = {**request(item("one")).body.client_metadata}
-    assert body == {"x-codex-installation-id": "I"}
 
 
 async def test_later_requests_send_only_what_is_new() -> None:
