@@ -27,8 +27,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def zone(self) -> str:
-        """The IANA name from `TZ`, `/etc/timezone` or `/etc/localtime`; `Etc/UTC` if none gives one."""
-        return _zone_name(os.environ.get("TZ"), Path("/etc"))
+        """The IANA name of the local time zone; `Etc/UTC` if the system does not tell."""
+        return zone_name(os.environ.get("TZ"), Path("/etc"))
 
 
 def timestamp(when: datetime) -> str:
@@ -41,7 +41,8 @@ def local_date(when: datetime, zone: str) -> str:
     return when.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d")
 
 
-def _zone_name(variable: str | None, etc: Path) -> str:
+def zone_name(variable: str | None, etc: Path) -> str:
+    """The first known zone that `TZ`, `<etc>/timezone` or the link `<etc>/localtime` names."""
     candidates = [(variable or "").lstrip(":")]
     try:
         candidates.append((etc / "timezone").read_text(encoding="ascii", errors="replace").strip())
