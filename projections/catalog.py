@@ -205,7 +205,9 @@ def _item_completed(row: CatalogRow, body: ev.ItemCompleted) -> CatalogRow:
 
 
 def _said(row: CatalogRow, message: str, images: bool) -> CatalogRow:
-    preview = row.preview or request_text(message) or (IMAGE_ONLY if images else "")
+    if row.preview:
+        return row
+    preview = request_text(message) or (IMAGE_ONLY if images else "")
     return replace(row, has_user_message=True, preview=preview)
 
 

@@ -68,14 +68,17 @@ class Files:
     """The rollouts of one home, as the index looks at them."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self._root = str(root)
         self.counters = Counters()
+
+    def _full(self, path: str) -> str:
+        return os.path.join(self._root, path)
 
     def facts(self, path: str) -> Facts | None:
         """What `stat` says, None if there is no such file."""
         self.counters.stats += 1
         try:
-            status = os.stat(self.root / path)
+            status = os.stat(self._full(path))
         except OSError:
             return None
         return Facts(status.st_size, status.st_mtime_ns, status.st_ino)
@@ -84,7 +87,7 @@ class Files:
         """Modification time in ns, None if there is no such folder."""
         self.counters.stats += 1
         try:
-            return os.stat(self.root / folder).st_mtime_ns
+            return os.stat(self._full(folder)).st_mtime_ns
         except OSError:
             return None
 
@@ -94,7 +97,7 @@ class Files:
         self.counters.folders += 1
         folders, rollouts = [], []
         try:
-            with os.scandir(self.root / folder) as entries:
+            with os.scandir(self._full(folder)) as entries:
                 for entry in entries:
                     if parse_name(entry.name):
                         rollouts.append(entry.name)
@@ -142,12 +145,12 @@ class Files:
         return Entry(self._placed(entry.row, path, facts), entry.covered, complete, mark, facts)
 
     def _log(self, path: str) -> Log:
-        full = self.root / path
+        full = Path(self._full(path))
         return open_log(full) if full.suffix == ".zst" else FileLog(full, block=_BLOCK)
 
     def _placed(self, row: CatalogRow, path: str, facts: Facts) -> CatalogRow:
         archived = path.startswith(ARCHIVED)
-        return replace(row, path=str(self.root / path), archived=archived, updated_at=facts.mtime // 1_000_000)
+        return replace(row, path=self._full(path), archived=archived, updated_at=facts.mtime // 1_000_000)
 
     def _continues(self, path: str, known: Entry, facts: Facts) -> bool:
         """Whether the file only grew since `known`; one of the same length was changed in place."""
@@ -160,7 +163,7 @@ class Files:
     def _anchor(self, path: str, covered: int) -> int:
         if path.endswith(".zst"):
             return 0
-        fd = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(self._full(path), os.O_RDONLY | os.O_CLOEXEC)
         try:
             return anchor(lambda size, offset: os.pread(fd, size, offset), covered)
         finally:

@@ -17,14 +17,14 @@ from msgspec.structs import replace
 from engine.index.derived import Derived
 from engine.index.entry import Entry, Facts
 from engine.index.files import HEAD, PIECE, Budget, Counters, Files
-from engine.index.rows import DAY, Listed, Query, Rows, day_of
+from engine.index.rows import DAY, Listed, Query, Rows, Which, day_of
 from engine.index.store import Store
 from engine.index.tables import FILE_NAME, SCHEMA, VERSION
 from engine.index.tree import Tree
 from rollouts.errors import LogError
 from rollouts.layout import Home
 
-_AT_ONCE = 64
+_AT_ONCE = 128
 """Files read by one call of a worker thread."""
 
 _STATS_AT_ONCE = 500
@@ -177,7 +177,7 @@ class Index:
             await self._tree.refresh(archived=archived)
             if not archived:
                 await self._tree.look(self._tree.days())
-            await self._look_again(archived)
+            await self._look_again(archived, "read")
         done: object = None
         while rows := self._rows.unfinished(_AT_ONCE):
             left = [(row.path, row.entry and row.entry.covered) for row in rows]
@@ -222,14 +222,14 @@ class Index:
             await self._tree.look(self._tree.days())
         if self._rows.count(archived=archived) > _STAT_ALL:
             self.sweep_soon()
-            return await self._look_again(archived, only_new=True)
-        return await self._look_again(archived)
+            return await self._look_again(archived, "unlooked")
+        return await self._look_again(archived, "all")
 
-    async def _look_again(self, archived: bool, *, only_new: bool = False) -> set[str]:
-        """`stat` the known files, or those never looked at, and read again what has changed."""
+    async def _look_again(self, archived: bool, which: Which) -> set[str]:
+        """`stat` known files, note how they look, and read again what has changed; returns their paths."""
         looked: set[str] = set()
         after = ""
-        while step := self._rows.known(archived, after, _STATS_AT_ONCE, only_new=only_new):
+        while step := self._rows.known(archived, which, after, _STATS_AT_ONCE):
             after = step[-1].path
             facts = await anyio.to_thread.run_sync(_stats, self._files, [row.path for row in step])
             looked |= facts.keys()

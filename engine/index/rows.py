@@ -6,9 +6,9 @@ place in the order by creation, and is filled when a page reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -16,10 +16,13 @@ from msgspec import Struct
 from engine.index.entry import Entry, Facts
 from engine.index.files import ARCHIVED, SESSIONS
 from engine.index.store import Store
+from engine.index.tables import UNFINISHED
 from projections.catalog import CatalogRow
 from rollouts.layout import parse_name
 
 SortKey: TypeAlias = Literal["created", "updated"]
+Which: TypeAlias = Literal["all", "read", "unlooked"]
+"""All files, those whose lines were read, those of which not even the size is known."""
 
 _COLUMNS = "path, key, size, mtime, inode, covered, complete, anchor, row"
 DAY = 86_400_000
@@ -114,20 +117,18 @@ class Rows:
 
     def in_folder(self, folder: str) -> set[str]:
         """Paths of the known files of a folder."""
-        return {str(row[0]) for row in self._store.rows("SELECT path FROM files WHERE folder = ?", (folder,))}
+        sql = "SELECT path FROM files WHERE path > ? AND path < ? AND folder = ?"
+        return {str(row[0]) for row in self._store.rows(sql, (f"{folder}/", f"{folder}0", folder))}
 
     def unfinished(self, limit: int) -> list[Listed]:
         """Bare and partly folded rows, newest first."""
-        return self._select(
-            "(covered IS NULL OR NOT complete) AND folder != ''", (limit,), "ORDER BY named DESC LIMIT ?"
-        )
+        return self._select(UNFINISHED, (limit,), "ORDER BY named DESC LIMIT ?")
 
-    def known(self, archived: bool, after: str, limit: int, *, only_new: bool = False) -> list[Known]:
-        """Files by path, from the one after `after` on; or only those that were never looked at."""
+    def known(self, archived: bool, which: Which, after: str, limit: int) -> list[Known]:
+        """Files by path, from the one after `after` on."""
         sql = (
             "SELECT path, covered IS NULL, size, mtime, inode FROM files"
-            f" WHERE archived = ? AND path > ? AND folder != '' {'AND mtime IS NULL' if only_new else ''}"
-            " ORDER BY path LIMIT ?"
+            f" WHERE +archived = ? AND path > ? AND folder != '' AND {_WHICH[which]} ORDER BY path LIMIT ?"
         )
         return [
             Known(path, bool(bare), None if facts[0] is None else Facts(*facts))
@@ -171,7 +172,17 @@ class Rows:
         )  # fmt: skip
 
 
-_PUT = f"INSERT OR REPLACE INTO files VALUES ({', '.join('?' * 20)})"
+_WHICH: Final[Mapping[Which, str]] = {"all": "true", "read": "covered IS NOT NULL", "unlooked": "mtime IS NULL"}
+
+_FILLED: Final = (
+    "size", "mtime", "inode", "updated", "covered", "complete", "anchor",
+    "id", "kind", "provider", "cwd", "name", "preview", "listed", "row",
+)  # fmt: skip
+_PUT: Final = (
+    f"INSERT INTO files (path, folder, archived, named, key, {', '.join(_FILLED)})"
+    f" VALUES ({', '.join('?' * (5 + len(_FILLED)))})"
+    f" ON CONFLICT (path) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _FILLED)}"
+)
 
 
 def _place(path: str) -> tuple[str, bool, int, str]:

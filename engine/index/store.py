@@ -79,6 +79,8 @@ class Store:
     def write_many(self, sql: str, rows: Iterable[Sequence[object]]) -> bool:
         """Run one statement for each row in one transaction; as `write`."""
         values = list(rows)
+        if not values:
+            return True
 
         def work(db: sqlite3.Connection) -> bool:
             with _transaction(db):

@@ -7,6 +7,9 @@ VERSION = 1
 
 FILE_NAME = f"rollout_engine_{VERSION}.sqlite"
 
+UNFINISHED = "(covered IS NULL OR NOT complete) AND folder != ''"
+"""Which rows the sweep still has to read; as an index and its query must say it in the same words."""
+
 SCHEMA = (
     """
     CREATE TABLE files (
@@ -30,13 +33,13 @@ SCHEMA = (
         preview TEXT,
         listed INTEGER,             -- has a meta and a user message
         row BLOB
-    ) WITHOUT ROWID
+    )
     """,
     "CREATE INDEX files_created ON files (archived, named, key)",
     "CREATE INDEX files_updated ON files (archived, updated, key)",
     "CREATE INDEX files_id ON files (id)",
-    "CREATE INDEX files_key ON files (key)",
-    "CREATE INDEX files_folder ON files (folder)",
+    "CREATE INDEX files_key ON files (key) WHERE id IS NULL",
+    f"CREATE INDEX files_unfinished ON files (named) WHERE {UNFINISHED}",
     """
     CREATE TABLE folders (
         path TEXT PRIMARY KEY,

@@ -7,7 +7,7 @@ folders of a home never seen are looked into only when a page reaches their day.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio.to_thread
 
@@ -18,7 +18,7 @@ from engine.index.store import Store
 _SETTLED = 2_000_000_000
 """Nanoseconds: a folder that changed so shortly before it was looked into may have changed again in the same tick."""
 
-_STEP = 32
+_STEP = 8
 """Folders looked into by one call of a worker thread."""
 
 _DEPTH = 3
@@ -44,7 +44,6 @@ class Tree:
         folders = self._folders(root)
         if root not in folders:
             self._note([root])
-            folders[root] = None
         await self.look([path for path, times in folders.items() if times and self._changed(path, *times)])
         for _ in range(_DEPTH):
             await self.look([path for path in self._unlooked(root) if day_of(path) < 0])
@@ -59,8 +58,7 @@ class Tree:
             step = folders[start : start + _STEP]
             seen = self._now()
             found = await anyio.to_thread.run_sync(_looks, self._files, step)
-            for path, content in zip(step, found, strict=True):
-                self._keep(path, content, seen)
+            self._keep(dict(zip(step, found, strict=True)), seen)
 
     def _changed(self, path: str, mtime: int, seen: int) -> bool:
         now = self._files.folder_time(path)
@@ -79,23 +77,31 @@ class Tree:
             [(path, path.partition("/")[0]) for path in folders],
         )
 
-    def _keep(self, folder: str, content: Seen | None, seen: int) -> None:
-        """Take over what was found in a folder."""
-        found = set()
-        if content is not None and is_shelf(folder):
-            found = {f"{folder}/{name}" for name in content.rollouts}
-        known = self._rows.in_folder(folder)
-        self._rows.drop(known - found)
-        self._rows.add_bare(sorted(found - known))
-        if content is None:
-            self._store.write(
-                ("DELETE FROM folders WHERE path = ? AND path != root", (folder,)),
-                ("UPDATE folders SET mtime = ?, seen = ? WHERE path = ?", (_ABSENT, seen, folder)),
-            )
-            return
-        if folder.count("/") < _DEPTH and folder != ARCHIVED:
-            self._note(f"{folder}/{name}" for name in content.folders)
-        self._store.write(("UPDATE folders SET mtime = ?, seen = ? WHERE path = ?", (content.mtime, seen, folder)))
+    def _keep(self, looks: Mapping[str, Seen | None], seen: int) -> None:
+        """Take over what was found in folders; None is one that is gone."""
+        lost: set[str] = set()
+        new: set[str] = set()
+        for folder, content in looks.items():
+            found = {f"{folder}/{name}" for name in content.rollouts} if content and is_shelf(folder) else set()
+            known = self._rows.in_folder(folder)
+            lost |= known - found
+            new |= found - known
+        self._rows.drop(lost)
+        self._rows.add_bare(sorted(new))
+        self._note(
+            f"{folder}/{name}"
+            for folder, content in looks.items()
+            if content and folder.count("/") < _DEPTH and folder != ARCHIVED
+            for name in content.folders
+        )
+        self._store.write_many(
+            "UPDATE folders SET mtime = ?, seen = ? WHERE path = ?",
+            [(content.mtime if content else _ABSENT, seen, folder) for folder, content in looks.items()],
+        )
+        self._store.write_many(
+            "DELETE FROM folders WHERE path = ? AND path != root",
+            [(folder,) for folder, content in looks.items() if content is None],
+        )
 
 
 def _looks(files: Files, folders: Sequence[str]) -> list[Seen | None]:

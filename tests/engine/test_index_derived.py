@@ -1,0 +1,71 @@
+"""Checkpoints and turn rows, and the anchors that say whether they still fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.index import Anchor, Checkpoint, cover, holds
+from engine.index.derived import Derived
+from engine.index.store import Store
+from engine.index.tables import SCHEMA, VERSION
+from rollouts.log import FileLog, MemoryLog
+
+LINES = [b'{"n":%d}' % n for n in range(5)]
+
+
+def derived(tmp_path: Path) -> Derived:
+    return Derived(Store(tmp_path / "i.sqlite", SCHEMA, VERSION))
+
+
+def test_a_checkpoint_comes_back_with_its_anchor(tmp_path: Path) -> None:
+    stored = Checkpoint(Anchor(10, 1, 2), b"state")
+    tables = derived(tmp_path)
+    assert tables.checkpoint("t") is None
+    assert tables.put("t", stored)
+    assert tables.checkpoint("t") == stored
+    tables.forget("t")
+    assert tables.checkpoint("t") is None
+
+
+def test_turn_rows_are_kept_by_number_and_found_by_id(tmp_path: Path) -> None:
+    tables = derived(tmp_path)
+    point = Checkpoint(Anchor(0, 0, 0), b"")
+    tables.put("t", point, [(n, f"turn-{n}", b"%d" % n) for n in range(10)], 10)
+    assert tables.turns("t", 3, 5) == [b"3", b"4"]
+    assert (tables.turn_count("t"), tables.turn_number("t", "turn-7"), tables.turn_number("t", "x")) == (10, 7, None)
+    tables.put("t", point, [(2, "turn-2", b"two")], 3)  # a rollback to three turns, and a late line
+    assert tables.turns("t") == [b"0", b"1", b"two"]
+    assert tables.turn_count("u") == 0
+
+
+def test_an_anchor_holds_while_the_log_only_grows(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "r.jsonl")
+    end = log.append(LINES, expected_end=0)
+    anchor = cover(log, end)
+    log.append([b'{"more":1}'], expected_end=end)
+    assert holds(log, anchor)
+
+
+def test_an_anchor_does_not_hold_for_a_log_that_was_cut_or_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    end = FileLog(path).append(LINES, expected_end=0)
+    anchor = cover(FileLog(path), end)
+    text = path.read_bytes()
+    for other in (text[:-1], text.replace(b'"n":0', b'"n":9'), text.replace(b'"n":4', b'"n":9'), b"\n" + text):
+        path.write_bytes(other)
+        assert not holds(FileLog(path), anchor), other
+
+
+def test_nothing_covered_holds_for_any_log() -> None:
+    assert holds(MemoryLog(), cover(MemoryLog(), 0))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9).filter(lambda data: b"\n" not in data), min_size=1), st.data())
+def test_an_anchor_holds_for_every_prefix(lines: list[bytes], data: st.DataObject) -> None:
+    log = MemoryLog()
+    log.append(lines, expected_end=0)
+    end = data.draw(st.integers(0, len(lines)))
+    assert holds(log, cover(log, end))
