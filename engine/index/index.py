@@ -99,7 +99,13 @@ class Index:
             self._rows.put([(f"log:{entry.row.id}", replace(entry, facts=None, complete=True))])
         else:
             name = self._name(path)
-            self._keep([(name, self._files.seal(name, entry))])
+            sealed = self._files.seal(name, entry)
+            if sealed is not None and not sealed.complete:
+                # the writer began with the head of a long file; what the sweep has read since is not read again
+                known = self._rows.of_path(name)
+                if known is not None and known.covered > sealed.covered:
+                    sealed = self._files.read(name, known)
+            self._keep([(name, sealed)])
 
     def moved(self, old: Path, new: Path) -> None:
         """Note that a file was archived or brought back."""
@@ -120,13 +126,20 @@ class Index:
             _LOG.warning("names cannot be read: %s", error)
             return {}
 
+    def _listed_name(self, thread_id: str) -> str | None:
+        try:
+            return self.home.name(thread_id)
+        except LogError as error:
+            _LOG.warning("names cannot be read: %s", error)
+            return None
+
     def name(self, entry: Entry) -> str | None:
         """The name of a thread that is not loaded.
 
         Only a thread in `session_index.jsonl` has one; what the rollout itself says then wins (spec rollout-format 8;
         that a name in the rollout alone is not shown is what the reference does, goldens `thread_names`).
         """
-        listed = self.names().get(entry.row.id)
+        listed = self._listed_name(entry.row.id)
         return (entry.complete and entry.row.name) or listed if listed else None
 
     async def page(self, query: Query, limit: int, accept: Accept = _any) -> list[Listed]:

@@ -19,6 +19,7 @@ from engine.index.entry import Entry
 from engine.index.tables import FILE_NAME
 from projections.catalog import EMPTY, fold
 from rollouts.layout import Home
+from rollouts.lines import Record
 from tests.engine.homes import (
     START,
     answered,
@@ -153,6 +154,23 @@ async def test_a_user_message_far_down_is_found_by_the_sweep(tmp_path: Path, ind
     assert await ids(index) == []
     await index.sweep()
     assert await ids(index) == [thread_id(1)]
+
+
+@pytest.mark.anyio
+async def test_a_writer_of_a_long_file_does_not_make_the_sweep_start_again(tmp_path: Path, index: Index) -> None:
+    path = write(place(tmp_path, thread_id(1)), [meta(thread_id(1)), said("hi"), *[answered("y" * 999)] * 2000])
+    entry = index.entry(path)
+    assert entry is not None and not entry.complete
+    await index.sweep()
+    end = path.stat().st_size
+    with path.open("ab") as out:
+        out.write(named(thread_id(1), "new"))
+    before = index.counters.bytes
+    index.put(path, entry.after([Record(end, named(thread_id(1), "new")[:-1], path.stat().st_size)]))
+    await index.sweep()
+    after = index.entry(path)
+    assert after is not None and (after.complete, after.row.name) == (True, "new")
+    assert index.counters.bytes - before < 1000
 
 
 @pytest.mark.anyio
