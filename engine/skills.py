@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What there is for one folder: skills by scope (repo, user, system, admin), then name, then path."""
+    """What there is for one folder: skills by scope (repo, user, system, admin), then name, then path; errors in the
+    order of the search, as the reference has them."""
 
     skills: tuple[Skill, ...]
     errors: tuple[Broken, ...]
@@ -72,7 +74,7 @@ def discover(config: Config, cwd: Path, extra_user_roots: Sequence[Path] = ()) -
                 if scope != "system":
                     errors[path] = Broken(path, str(error))
     ordered = sorted(skills.values(), key=lambda skill: (_SCOPES.index(skill.scope), skill.name, skill.path))
-    return Found(tuple(ordered), tuple(errors[path] for path in sorted(errors)))
+    return Found(tuple(ordered), tuple(errors.values()))
 
 
 def skills_list(params: p.SkillsListParams, load: Callable[[Path], Config], server_cwd: Path) -> p.SkillsListResponse:
@@ -155,16 +157,23 @@ def _roots(config: Config, cwd: Path, extra: Sequence[Path]) -> Iterator[tuple[p
 
 
 def _files(root: Path, *, follow: bool) -> Iterator[Path]:
-    """Every SKILL.md at most `MAX_DEPTH` folders below the root, hidden folders left out."""
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=follow):
+    """Every SKILL.md at most `MAX_DEPTH` folders below the root, nearest folders first, hidden ones left out."""
+    folders, seen = deque([(root, 0)]), set()
+    while folders:
+        folder, depth = folders.popleft()
         real = os.path.realpath(folder)
-        depth = len(Path(folder).relative_to(root).parts)
-        below = [] if real in seen or depth >= MAX_DEPTH else folders
-        folders[:] = [name for name in below if not name.startswith(".")]
-        if "SKILL.md" in files and real not in seen:
-            yield Path(folder) / "SKILL.md"
+        if real in seen:
+            continue
         seen.add(real)
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name == "SKILL.md" and entry.is_file(follow_symlinks=follow):
+                yield folder / entry.name
+            elif depth < MAX_DEPTH and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=follow):
+                folders.append((folder / entry.name, depth + 1))
 
 
 class _Unreadable(Exception):
