@@ -1,12 +1,13 @@
 """The settings of a thread, frozen: what a start, resume or fork made of configuration and parameters, and what a
 turn changed since. A running turn keeps the snapshot it began with.
 
-Pure but for `configure`, which reads the configuration and may record a project as trusted. The forms in which
-settings appear (answers, `turn_context`, `session_meta`) are in `engine.settings_forms`.
+Pure but for `configure`, which reads the configuration and may record a project as trusted, and `start`, which reads
+the instruction files. The forms in which settings appear (answers, lines) are in `engine.settings_forms`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from projections import protocol as p
 from rollouts import events as ev
 
 DEFAULT_PERSONALITY = "pragmatic"
+
+_log = logging.getLogger(__name__)
 
 StartParams = p.ThreadStartParams | p.ThreadResumeParams | p.ThreadForkParams
 
@@ -119,8 +122,7 @@ def configure(
     try:
         config = configuration.load(home, overrides, cwd, explicit)
         if isinstance(params, p.ThreadStartParams) and params.cwd is not None and _trusts(config, params):
-            configuration.record_trusted(home, cwd)
-            config = configuration.load(home, overrides, cwd, explicit)
+            config = configuration.load(home, {**overrides, **_recorded(home, cwd)}, cwd, explicit)
     except ConfigError as error:
         raise BadRequest(f"failed to load configuration: {error}") from error
     return config
@@ -200,6 +202,16 @@ def lasting(settings: Settings, thread: Settings) -> Settings:
 def absolute(path: str, server_cwd: Path) -> Path:
     """A client's path: `~` is HOME, a relative one starts at the server's cwd, dots are resolved by name."""
     return Path(os.path.normpath(server_cwd / os.path.expanduser(path)))
+
+
+def _recorded(home: Path, cwd: Path) -> dict[str, object]:
+    """Record the folder as trusted; where that fails, the override that trusts it for this thread."""
+    try:
+        configuration.record_trusted(home, cwd)
+    except ConfigError as error:
+        _log.warning("%s; the project is trusted for this thread only", error)
+        return {"projects": {str(configuration.trust_root(cwd)): {"trust_level": "trusted"}}}
+    return {}
 
 
 def _explicit(params: StartParams) -> dict[str, object]:

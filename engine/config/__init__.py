@@ -5,7 +5,7 @@ from engine.config.errors import ConfigError, os_error
 from engine.config.features import FEATURES, Feature
 from engine.config.layers import Layer, parse_flag
 from engine.config.providers import BUILT_IN, DEMO, Provider
-from engine.config.trust import git_root, project_root, record_trusted
+from engine.config.trust import git_root, project_root, record_trusted, trust_root
 
 __all__ = [
     "BUILT_IN",
@@ -23,4 +23,5 @@ __all__ = [
     "parse_flag",
     "project_root",
     "record_trusted",
+    "trust_root",
 ]

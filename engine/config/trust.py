@@ -7,6 +7,7 @@ parent folder that is not one of these does not count). The user's config.toml i
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -62,21 +63,28 @@ def trust_level(table: Mapping[str, Any], cwd: Path, root: Path) -> TrustLevel |
     return None
 
 
+def trust_root(cwd: Path) -> Path:
+    """The folder a decision about `cwd` is recorded for: its git repository, else itself."""
+    return git_root(cwd) or cwd
+
+
 def record_trusted(home: Path, cwd: Path) -> Path:
     """Write `[projects."<root>"] trust_level = "trusted"` to the user's config.toml; all else stays.
 
     The root is the git repository of `cwd`, else `cwd`; it is returned. The file is replaced as a whole, so a
-    crash leaves the old one.
+    crash leaves the old one; a link to it and its mode stay.
 
     :raises ConfigError: if the file cannot be read, parsed or written
     """
-    root, file = git_root(cwd) or cwd, home / "config.toml"
+    root, file = trust_root(cwd), (home / "config.toml").resolve()
     try:
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
         projects = document.setdefault("projects", tomlkit.table(is_super_table=True))
         projects.setdefault(str(root), tomlkit.table())["trust_level"] = "trusted"
         fresh = file.with_name(f".config.toml.{os.getpid()}")
         fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+        if file.exists():
+            shutil.copymode(file, fresh)
         fresh.replace(file)
     except (OSError, UnicodeDecodeError, tomlkit.exceptions.TOMLKitError) as error:
         raise ConfigError(f"Failed to record {root} as trusted in {file}: {error}") from error

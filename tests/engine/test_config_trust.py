@@ -60,6 +60,17 @@ def test_recording_keeps_the_file_as_it_is(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
 
 
+def test_recording_keeps_a_link_and_the_mode(tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles" / "codex.toml"
+    real.parent.mkdir()
+    real.touch(mode=0o600)
+    (tmp_path / "config.toml").symlink_to(real)
+    record_trusted(tmp_path, tmp_path / "p")
+    assert (tmp_path / "config.toml").is_symlink()
+    assert "trusted" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
 def test_recording_makes_a_missing_file(tmp_path: Path) -> None:
     record_trusted(tmp_path, tmp_path / "p")
     assert load(tmp_path, {}, tmp_path / "p").trust == "trusted"

@@ -1,5 +1,6 @@
 """Settings: what a start, resume or fork makes of configuration and parameters, and what turns change."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,13 @@ def test_a_start_that_may_write_records_its_folder_as_trusted(
     place.config(f'model_provider = "demo"\n{config}')
     assert (place.start(**params).config.trust == "trusted") is recorded
     assert ("trusted" in (place.home / "config.toml").read_text()) is recorded
+
+
+def test_trust_that_cannot_be_recorded_holds_for_the_thread(place: Place) -> None:
+    place.config('model_provider = "demo"\n')
+    (place.home / f".config.toml.{os.getpid()}").mkdir()
+    assert place.start(sandbox="workspace-write").config.trust == "trusted"
+    assert "projects" not in (place.home / "config.toml").read_text()
 
 
 def test_a_folder_that_was_refused_trust_keeps_it_refused(place: Place) -> None:
