@@ -19,24 +19,26 @@ from engine.errors import EngineError, StartupError
 from engine.identity import VERSION
 
 if TYPE_CHECKING:
+    from engine.appserver.dispatch import Handler
     from engine.appserver.server import HostFactory, Listener
     from engine.appserver.transports.auth import AuthFlags
 
-    #: The engine of a home (CODEX_HOME) with the overrides of the command line (dotted key -> value).
-    OpenHost = Callable[[Path, Mapping[str, object]], HostFactory]
+    #: The engine of a home (CODEX_HOME) with the overrides of the command line (dotted key -> value), and what
+    #: it serves.
+    Embedded = tuple[Callable[[Path, Mapping[str, object]], HostFactory], Mapping[str, Handler]]
 
 
-def main(argv: Sequence[str] | None = None, open_host: OpenHost | None = None) -> NoReturn:
+def main(argv: Sequence[str] | None = None, engine: Embedded | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    :param open_host: another engine than the real one, for tests of everything around it.
+    :param engine: another engine than the real one, for tests of everything around it.
     """
     args = _parser().parse_args(argv)
     if args.run is None:
         _parser().print_help(sys.stderr)
         sys.exit(2)
     try:
-        args.run(args, open_host)
+        args.run(args, engine)
     except* EngineError as group:
         print(f"Error: {_first(group)}", file=sys.stderr)
         sys.exit(1)
@@ -48,7 +50,7 @@ def _first(group: BaseExceptionGroup[EngineError]) -> EngineError:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _app_server(args: argparse.Namespace, open_host: OpenHost | None) -> None:
+def _app_server(args: argparse.Namespace, engine: Embedded | None) -> None:
     from engine.appserver.transports.auth import AuthFlags, check_flags
 
     flags = AuthFlags(
@@ -64,27 +66,27 @@ def _app_server(args: argparse.Namespace, open_host: OpenHost | None) -> None:
     overrides = _overrides(args)
     folder = _home()
     listener = _listener(args.listen, flags, folder)
-    _serve((open_host or _real_engine())(folder, overrides), listener)
+    open_host, handlers = engine or _real_engine()
+    _serve(open_host(folder, overrides), listener, handlers)
 
 
-def _serve(factory: HostFactory, listener: Listener) -> None:
-    import functools
-
+def _serve(factory: HostFactory, listener: Listener, handlers: Mapping[str, Handler]) -> None:
     import anyio
 
     from engine.appserver import server
     from engine.appserver.handlers import methods
 
-    anyio.run(functools.partial(server.run, factory, listener, methods()))
+    anyio.run(server.run, factory, listener, methods(handlers))
 
 
-def _real_engine() -> OpenHost:
+def _real_engine() -> Embedded:
+    from engine.appserver.handlers import all_handlers
     from engine.host import open_host
 
-    return open_host
+    return open_host, all_handlers()
 
 
-def _proxy(args: argparse.Namespace, open_host: OpenHost | None) -> None:
+def _proxy(args: argparse.Namespace, engine: Embedded | None) -> None:
     from engine.appserver.transports.control import default_path, proxy
 
     proxy(args.sock or default_path(_home()))

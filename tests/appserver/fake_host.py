@@ -17,8 +17,9 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
-from engine.appserver.dispatch import Handler, Method
+from engine.appserver.dispatch import Handler
 from engine.appserver.handlers import methods
+from engine.appserver.handlers.initialize import HANDLERS
 from engine.appserver.outbox import DEFAULT_LIMIT
 from engine.appserver.server import HostFactory, Listener, Server, run
 from engine.notes import Sink
@@ -60,20 +61,6 @@ def open_fake(home: Path, overrides: Mapping[str, object]) -> HostFactory:
         print("closed", file=sys.stderr, flush=True)
 
     return factory
-
-
-def with_handlers(handlers: Mapping[str, Handler]) -> dict[str, Method]:
-    """The protocol with these handlers and `initialize`; every other method is unsupported."""
-    table = methods()
-    return {
-        name: table[name] if name == "initialize" else _replace(method, handlers.get(method.name))
-        for name, method in table.items()
-    }
-
-
-def _replace(method: Method, handler: Handler | None) -> Method:
-    fields = {name: getattr(method, name) for name in method.__struct_fields__}
-    return Method(**{**fields, "handler": handler})
 
 
 class Client:
@@ -160,7 +147,7 @@ async def serving(
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run, factory, listen, with_handlers(handlers or {}), outbox_limit)
+        tasks.start_soon(run, factory, listen, methods(HANDLERS | (handlers or {})), outbox_limit)
         with anyio.fail_after(5):
             await started.wait()
         yield Running(found[0], hosts[0])
@@ -170,4 +157,4 @@ async def serving(
 if __name__ == "__main__":
     from engine.cli import main
 
-    main(sys.argv[1:], open_fake)
+    main(sys.argv[1:], (open_fake, HANDLERS))

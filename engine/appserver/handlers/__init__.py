@@ -1,7 +1,7 @@
 """The methods of the protocol and the handlers behind them, one module per area.
 
-A module says which methods it serves in its ``HANDLERS`` table and is listed in ``_AREAS``; types, capability gates
-and the order of methods come from the published protocol.
+A module says which methods it serves in its ``HANDLERS`` table and is listed in :func:`all_handlers`; types,
+capability gates and the order of methods come from the published protocol.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.appserver.dispatch import Handler, Method
-from engine.appserver.handlers import initialize, threads, turns
 from projections import protocol as p
-
-_AREAS = (initialize, threads, turns)
 
 #: Names other versions of the protocol gave a method.
 _METHOD_ALIASES = {"turn/inject_items": "thread/inject_items", "turn/injet_items": "thread/inject_items"}
@@ -25,9 +22,20 @@ _MEMBER_ALIASES = {
 }
 
 
-def methods() -> dict[str, Method]:
-    """Every method a client may name, in the protocol's order, then the aliases."""
-    handlers = {name: handler for area in _AREAS for name, handler in area.HANDLERS.items()}
+def all_handlers() -> dict[str, Handler]:
+    """The handlers of every area. They bring the whole engine with them, so they are imported when asked for."""
+    from engine.appserver.handlers import initialize, threads, turns
+
+    areas = (
+        initialize,
+        threads,
+        turns,
+    )
+    return {name: handler for area in areas for name, handler in area.HANDLERS.items()}
+
+
+def methods(handlers: Mapping[str, Handler]) -> dict[str, Method]:
+    """Every method a client may name, in the protocol's order, then the aliases; served by these handlers."""
     table = {name: _method(name, params, handlers) for name, (params, _answer) in p.CLIENT_METHODS.items()}
     return table | {alias: table[name] for alias, name in _METHOD_ALIASES.items()}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from engine.appserver.dispatch import Context, Handler, Reply
-from engine.notes import Notification
 from engine.threads import Answer, Client
 from projections import protocol as p
 
@@ -72,7 +71,7 @@ async def rollback(ctx: Context, params: p.ThreadRollbackParams) -> Reply:
 
 async def set_name(ctx: Context, params: p.ThreadSetNameParams) -> Reply:
     """Name a thread."""
-    return told(ctx, await ctx.engine.filing.set_name(params))
+    return Reply({}, await ctx.engine.filing.set_name(params))
 
 
 async def metadata_update(ctx: Context, params: p.ThreadMetadataUpdateParams) -> Reply:
@@ -88,7 +87,8 @@ async def memory_mode(ctx: Context, params: p.ThreadMemoryModeSetParams) -> Repl
 
 async def archive(ctx: Context, params: p.ThreadArchiveParams) -> Reply:
     """Put a thread away."""
-    return told(ctx, await ctx.engine.filing.archive(params))
+    note = await ctx.engine.filing.archive(params)
+    return Reply({}, lambda: ctx.engine.sink.publish(note))
 
 
 async def unarchive(ctx: Context, params: p.ThreadUnarchiveParams) -> Reply:
@@ -106,9 +106,16 @@ async def unsubscribe(ctx: Context, params: p.ThreadUnsubscribeParams) -> Reply:
     return Reply(p.ThreadUnsubscribeResponse(status="unsubscribed" if left else "notSubscribed"))
 
 
-def told(ctx: Context, note: Notification | None) -> Reply:
-    """An empty answer, then a notification."""
-    return Reply({}, None if note is None else lambda: ctx.engine.sink.publish(note))
+async def increment_elicitation(ctx: Context, params: p.ThreadIncrementElicitationParams) -> Reply:
+    """A client asks the user something on its own."""
+    count = ctx.engine.edits.elicitations(params.thread_id, 1)
+    return Reply(p.ThreadIncrementElicitationResponse(count=count, paused=count > 0))
+
+
+async def decrement_elicitation(ctx: Context, params: p.ThreadDecrementElicitationParams) -> Reply:
+    """It has its answer."""
+    count = ctx.engine.edits.elicitations(params.thread_id, -1)
+    return Reply(p.ThreadDecrementElicitationResponse(count=count, paused=count > 0))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -127,4 +134,6 @@ HANDLERS: dict[str, Handler] = {
     "thread/archive": archive,
     "thread/unarchive": unarchive,
     "thread/unsubscribe": unsubscribe,
+    "thread/increment_elicitation": increment_elicitation,
+    "thread/decrement_elicitation": decrement_elicitation,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from queue import SimpleQueue
 
 import anyio
@@ -57,7 +57,7 @@ async def _give_up_when_slow(server: Server, connection: Connection) -> None:
     server.stop(Internal(f"the client does not read its messages; {limit} MiB were waiting"))
 
 
-async def lines(chunks: ObjectReceiveStream[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Split chunks at newlines; the last line needs none. Cost is linear, also for lines of many chunks."""
     parts: list[bytes] = []
     async for chunk in chunks:
