@@ -50,9 +50,9 @@ class Edits:
 
         :raises BadRequest: nothing to roll back, or a turn is running.
         """
-        thread = self._threads.get(params.thread_id)
         if params.num_turns < 1:
             raise BadRequest("numTurns must be >= 1")
+        thread = self._threads.get(params.thread_id)
         if thread.path is None:
             raise BadRequest("thread rollback requires persisted thread history")
 
@@ -70,7 +70,18 @@ class Edits:
         left = window_after(thread.journal.state.window, thread.journal.log, marker)
         estimate = left.estimate(thread.settings.base_instructions)
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
-        thread.record([counted.line(), marker])
+        thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
         turns = settled(history(thread.path, thread.journal.log).turns, None)
         return p.ThreadRollbackResponse(thread=published(thread, self._threads.index, turns, opening=True))
+
+    def elicitations(self, thread_id: str, change: int) -> int:
+        """Count a question that a client asks on its own as begun (1) or ended (-1); returns how many are open.
+
+        :raises BadRequest: unknown thread, or none is open that could end.
+        """
+        thread = self._threads.get(thread_id)
+        if thread.elicitations + change < 0:
+            raise BadRequest("out-of-band elicitation count is already zero")
+        thread.elicitations += change
+        return thread.elicitations

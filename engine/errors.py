@@ -7,6 +7,7 @@ turn while its thread lives on.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 
@@ -46,6 +47,11 @@ class Overloaded(EngineError):
 
 class StartupError(EngineError):
     """The process cannot start as asked: bad flags, unreadable secrets, an address in use (exit code 1)."""
+
+
+def os_reason(error: OSError) -> str:
+    """What the system said, as the reference words it: `No such file or directory (os error 2)`."""
+    return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
 
 
 class TurnError(Exception):

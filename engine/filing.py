@@ -5,6 +5,7 @@ Each works on loaded threads and on cold ones; a cold one is changed by appendin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.listing import thread_object
 from engine.notes import Everyone, Notification
 from engine.publish import status_note
 from engine.rollout_files import Unreadable, check_thread_id, open_rollout
+from engine.thread import Thread
 from engine.threads import Threads
 from engine.views import published
 from projections import catalog
@@ -68,8 +70,10 @@ class Filing:
         note = Notification("thread/unarchived", p.ThreadUnarchivedNotification(thread_id=thread_id), Everyone())
         return p.ThreadUnarchiveResponse(thread=shown), note
 
-    async def set_name(self, params: p.ThreadSetNameParams) -> Notification | None:
-        """Name a thread, loaded or not. Returns what is to be said after the answer.
+    async def set_name(self, params: p.ThreadSetNameParams) -> Callable[[], None]:
+        """Name a thread, loaded or not. Returns what is to be done after the answer.
+
+        An ephemeral thread takes no name: the answer is the usual one, an `error` follows (observed).
 
         :raises BadRequest: an empty name, or no such thread.
         """
@@ -77,11 +81,25 @@ class Filing:
         name = params.name.strip()
         if not name:
             raise BadRequest("thread name must not be empty")
+        thread = self._threads.loaded(thread_id)
+        if thread is not None and thread.path is None:
+            return lambda: self._refuse_name(thread)
         event = ev.ThreadNameUpdated(thread_id=thread_id, thread_name=name)
         await self._append(thread_id, [event], unknown=f"thread not found: {thread_id}")
         self._threads.layout.append_name(thread_id, name, self._clock.now())
         note = p.ThreadNameUpdatedNotification(thread_id=thread_id, thread_name=name)
-        return Notification("thread/name/updated", note, Everyone())
+        return lambda: self._threads.sink.publish(Notification("thread/name/updated", note, Everyone()))
+
+    def _refuse_name(self, thread: Thread) -> None:
+        error = ev.ErrorEvent(
+            message="Session persistence is disabled; cannot rename thread.", codex_error_info="other"
+        )
+        submission = self._threads.layout.new_id(self._clock.now())
+
+        async def refuse() -> None:
+            thread.record([error], submission)
+
+        thread.post(refuse)
 
     async def metadata_update(self, params: p.ThreadMetadataUpdateParams) -> p.ThreadMetadataUpdateResponse:
         """Patch the git data of a thread.

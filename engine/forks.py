@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.rollout_files import check_text
 from engine.turn.ending import aborted_marker
+from projections.turns import TurnTable
 from rollouts import codec
 from rollouts import events as ev
 from rollouts.log import Log
@@ -20,22 +21,18 @@ def copied_lines(path: Path | None, log: Log) -> Iterator[ev.Body]:
     :raises Unreadable: the source is no text.
     :raises LogError: the source cannot be read.
     """
-    open_turn: str | None = None
+    turns = TurnTable()
     for record in log.read():
         line = codec.decode(record.data)
         if path is not None:
             check_text(path, line)
         if isinstance(line, codec.BadLine) or not _is_copied(line.body):
             continue
-        match line.body:
-            case ev.TaskStarted(turn_id=turn_id):
-                open_turn = turn_id
-            case ev.TaskComplete() | ev.TurnAborted():
-                open_turn = None
+        turns.apply(line)
         yield line.body
-    if open_turn is not None:
+    if turns.open is not None and turns.open.status != "interrupted":
         yield aborted_marker()
-        yield ev.TurnAborted(turn_id=open_turn, reason="interrupted")
+        yield ev.TurnAborted(turn_id=turns.open.id if turns.open.explicit else None, reason="interrupted")
 
 
 def _is_copied(body: ev.Body) -> bool:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import anyio
 from anyio.abc import TaskGroup
 
+from engine.catalogs import Catalogs
 from engine.clock import Clock, SystemClock
 from engine.edits import Edits
 from engine.filing import Filing
@@ -47,7 +48,9 @@ class Host:
         self.sink = sink
         layout = Home(home)
         self.index = Index(layout)
-        self.operations = Operations(installation_id(home), lambda: user_agent(*self._clients, os.environ))
+        self.operations = Operations(
+            installation_id(home), lambda: self.originator, lambda: user_agent(*self._clients, os.environ)
+        )
         self.threads = Threads(
             layout=layout,
             index=self.index,
@@ -59,6 +62,7 @@ class Host:
             cwd=cwd,
         )
 
+        self.catalogs = Catalogs(home, flags, cwd)
         self.turns = Turns(self.threads, clock)
         self.reading = Reading(self.threads)
         self.edits = Edits(self.threads, clock)

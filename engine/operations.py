@@ -35,11 +35,13 @@ class Operations:
     """Carries out operations for all threads of a process.
 
     :param installation_id: stable id of this CODEX_HOME, sent with every request.
+    :param originator: name of the first client of this process.
     :param user_agent: how the process names itself to providers; known once a client has introduced itself.
     """
 
-    def __init__(self, installation_id: str, user_agent: Callable[[], str]) -> None:
+    def __init__(self, installation_id: str, originator: Callable[[], str], user_agent: Callable[[], str]) -> None:
         self._installation_id = installation_id
+        self._originator = originator
         self._user_agent = user_agent
         self._client = ModelClient()
         self._demo = DemoModel()
@@ -82,7 +84,7 @@ class Operations:
                 turn_id=op.turn_id,
                 model=settings.info,
                 installation_id=self._installation_id,
-                originator=settings.originator,
+                originator=self._originator(),
                 user_agent=self._user_agent(),
                 sandbox=sandbox_tag(settings.sandbox),
                 window=history.compactions,

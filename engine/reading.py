@@ -111,12 +111,16 @@ class Reading:
     def _stored(self, source: Opened, turns: list[p.Turn]) -> p.Thread:
         entry = self._index.entry(source.path)
         assert entry is not None
+        row = entry.row
+        if not self._threads.warm:
+            # The reference answers from the file's own words until its index has seen the thread.
+            row = msgspec.structs.replace(row, updated_at=row.created_at)
         return thread_object(
-            entry.row,
+            row,
             status=p.NotLoadedThreadStatus(),
             turns=turns,
             name=self._index.name(entry),
-            forked_from=entry.row.forked_from,
+            forked_from=row.forked_from,
         )
 
 

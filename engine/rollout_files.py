@@ -72,6 +72,9 @@ def open_rollout(path: Path) -> Opened:
     :raises Unreadable: it is missing, empty, or has no `session_meta`.
     """
     log = open_log(path)
+    if not log.exists():
+        reason = "No such file or directory (os error 2)"
+        raise Unreadable(path, reason, reason)
     try:
         meta = window_tail.first_meta(log)
         if meta is not None:

@@ -76,6 +76,8 @@ class Thread:
         self.overlay = Overlay()
         self.usage = journal.state.usage.restored()
         """Usage as the session counts it; limits are those heard of in this process."""
+        self.elicitations = 0
+        """Questions that clients ask the user outside of this protocol and wait for."""
         self.workspaces: msgspec.Raw | None = None
         """The git roots of the turn metadata once they are known (spec turns 4.3)."""
         self._operations = operations
@@ -170,11 +172,14 @@ class Thread:
         if self._machine is not None:
             await self._carry_out(self._machine.feed(given))
 
-    def record(self, events: Iterable[ev.Body]) -> None:
-        """Things that happened to the thread: write, fold, publish. Owner only."""
+    def record(self, events: Iterable[ev.Body], submission_id: str | None = None) -> None:
+        """Things that happened to the thread: write, fold, publish. Owner only.
+
+        :param submission_id: takes the place of the turn id in what clients hear, outside of a turn.
+        """
         told = list(events)
         self.journal.append(told)
-        self._publish(told)
+        self._publish(told, submission_id)
 
     async def _carry_out(self, effects: list[Effect]) -> None:
         events = [effect.event for effect in effects if isinstance(effect, Emit)]
@@ -228,7 +233,7 @@ class Thread:
         given = Progress(self._clock.now(), key, data)
         self.post(lambda: self.feed(given))
 
-    def _publish(self, events: Iterable[ev.Body]) -> None:
+    def _publish(self, events: Iterable[ev.Body], submission_id: str | None = None) -> None:
         for event in events:
             if isinstance(event, ev.TokenCount):
                 self.usage = self.usage.apply(event)
@@ -236,7 +241,7 @@ class Thread:
             self.overlay.apply(event)
             if self.overlay.status != before:
                 self._sink.publish(status_note(self.id, self.overlay.status))
-            for note in notifications(event, Scene(self.id, self.overlay.turn_id or "", self.overlay)):
+            for note in notifications(event, Scene(self.id, submission_id or self.overlay.turn_id or "", self.overlay)):
                 self._sink.publish(note)
 
     def _answer_interrupts(self) -> None:

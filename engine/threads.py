@@ -22,7 +22,7 @@ from engine.forks import copied_lines
 from engine.index import Entry, Index
 from engine.instructions import discover
 from engine.journal import Journal
-from engine.notes import Everyone, Notification, Sink
+from engine.notes import Everyone, Notification, Sink, Subscribers
 from engine.operations import Operations
 from engine.publish import status_note
 from engine.response_items import parse_items
@@ -77,6 +77,7 @@ class Threads:
         self._operations = operations
         self._tasks = tasks
         self._loaded: dict[str, Thread] = {}
+        self._warm = index.seen
         self._opening: dict[str, anyio.Lock] = {}
 
     # -- what is loaded
@@ -163,6 +164,11 @@ class Threads:
             index=self.index,
         )
 
+    @property
+    def warm(self) -> bool:
+        """Whether the reference would answer a read from its index: it has seen this home before, or a resume."""
+        return self._warm
+
     def _load(self, thread: Thread) -> Thread:
         self._loaded[thread.id] = thread
         self._tasks.start_soon(thread.run)
@@ -172,19 +178,28 @@ class Threads:
 
     async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
         """Load a stored thread, or join a loaded one (spec thread-lifecycle 3)."""
+        self._warm = True
         if params.history is not None:
             return await self._resume_history(params, params.history, client)
+        if params.path is not None:
+            self._check_active_path(params.thread_id, configured.absolute(params.path, self.cwd))
         source = self._source(params.thread_id, params.path)
         async with self._opening.setdefault(source.meta.id, anyio.Lock()):
             thread = self._loaded.get(source.meta.id)
             if thread is None:
                 return self._resume_cold(source, params, client)
-        if params.path is not None and thread.path != source.path:
-            raise BadRequest(
-                f"cannot resume running thread {thread.id} with mismatched path: "
-                f"requested `{source.path}`, active `{thread.path}`"
-            )
+        if params.path is not None:
+            self._check_active_path(thread.id, source.path)
         return self._rejoin(thread, params, client)
+
+    def _check_active_path(self, thread_id: str, path: Path) -> None:
+        """A loaded thread cannot be resumed from another file than its own."""
+        thread = self._loaded.get(thread_id)
+        if thread is not None and thread.path != path:
+            raise BadRequest(
+                f"cannot resume running thread {thread_id} with mismatched path: "
+                f"requested `{path}`, active `{thread.path}`"
+            )
 
     def _source(self, thread_id: str, path: str | None) -> Opened:
         """The rollout a resume or fork names: by path, else by id among those that are not archived."""
@@ -202,6 +217,9 @@ class Threads:
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.path, journal, settings)
         answer = self._resumed(thread, params, client)
+        recorded = journal.state.window.previous_context
+        if recorded is not None and recorded.model != settings.model:
+            answer = msgspec.structs.replace(answer, then=(*answer.then, _other_model(thread, recorded.model)))
         self._load(thread)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
@@ -271,7 +289,7 @@ class Threads:
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
         result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (*then, _started(msgspec.structs.replace(shown, turns=[]))))
+        return Answer(thread_id, result, (*then, _started(shown)))
 
     def _fork_source(self, params: p.ThreadForkParams) -> Opened:
         if params.path is None:
@@ -304,6 +322,14 @@ class Threads:
 
 def _started(thread: p.Thread) -> Notification:
     return Notification("thread/started", p.ThreadStartedNotification(thread=thread), Everyone())
+
+
+def _other_model(thread: Thread, recorded: str) -> Notification:
+    message = (
+        f"This session was recorded with model `{recorded}` but is resuming with `{thread.settings.model}`. "
+        f"Consider switching back to `{recorded}` as it may affect Codex performance."
+    )
+    return Notification("warning", p.WarningNotification(thread_id=thread.id, message=message), Subscribers(thread.id))
 
 
 def _failed_to_load(error: Unreadable) -> BadRequest:

@@ -37,17 +37,22 @@ def published(
     """
     entry = thread.journal.entry
     row = entry.row
-    if thread.path is not None and thread.journal.written:
+    written = thread.journal.written
+    if thread.path is not None and written:
         row = msgspec.structs.replace(row, updated_at=_modified(thread.path))
-    return thread_object(
+    ephemeral = thread.path is None
+    preview = row.opening or "" if opening else "" if ephemeral else None
+    shown = thread_object(
         row,
         status=thread.overlay.status,
         turns=turns,
         name=index.name(entry) if named else None,
-        forked_from=thread.journal.meta.forked_from_id,
-        preview=row.opening or "" if opening else None,
-        ephemeral=thread.path is None,
+        forked_from=None if ephemeral and not opening else thread.journal.meta.forked_from_id,
+        preview=preview,
+        ephemeral=ephemeral,
     )
+    # Git data belongs to the file's first line: before there is one, there is none.
+    return shown if written else msgspec.structs.replace(shown, git_info=None)
 
 
 def history(path: Path | None, log: Log) -> History:

@@ -68,6 +68,11 @@ class Index:
         """What was done to the disk so far."""
         return self._files.counters
 
+    @property
+    def seen(self) -> bool:
+        """Whether anything is known of this home yet."""
+        return any(self._rows.count(archived=archived) for archived in (False, True))
+
     def close(self) -> None:
         """Close the file."""
         self.store.close()

@@ -24,10 +24,12 @@ _MEMBER_ALIASES = {
 
 def all_handlers() -> dict[str, Handler]:
     """The handlers of every area. They bring the whole engine with them, so they are imported when asked for."""
-    from engine.appserver.handlers import initialize, threads, turns
+    from engine.appserver.handlers import account, catalogs, initialize, threads, turns
 
     areas = (
         initialize,
+        account,
+        catalogs,
         threads,
         turns,
     )

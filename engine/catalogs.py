@@ -1,0 +1,68 @@
+"""What a front end asks for before a turn: account, models, skills, modes. Read anew each time, so edits show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine import account, config
+from engine import skills as skill_files
+from engine.config import Config
+from engine.errors import BadRequest
+from engine.model import catalog
+from projections import protocol as p
+
+
+class Catalogs:
+    """Answers from configuration and files.
+
+    :param home: CODEX_HOME.
+    :param flags: dotted configuration keys above config.toml.
+    :param cwd: the server's folder.
+    """
+
+    def __init__(self, home: Path, flags: Mapping[str, object], cwd: Path) -> None:
+        self._home = home
+        self._flags = flags
+        self._cwd = cwd
+
+    def load(self, cwd: Path) -> Config:
+        """The configuration for a folder.
+
+        :raises BadRequest: it cannot be used.
+        """
+        try:
+            return config.load(self._home, self._flags, cwd)
+        except config.ConfigError as error:
+            raise BadRequest(f"failed to load configuration: {error}") from error
+
+    def account(self) -> p.GetAccountResponse:
+        """Who is signed in, and whether the configured provider needs it."""
+        return account.read(account.stored(self._home), self.load(self._cwd).provider.requires_openai_auth)
+
+    def models(self, params: p.ModelListParams) -> p.ModelListResponse:
+        """A page of models.
+
+        :raises BadRequest: a cursor that is of no use, or a catalog file that cannot be read.
+        """
+        path = self.load(self._cwd).model_catalog_json
+        try:
+            models = catalog.built_in() if path is None else catalog.load(Path(path))
+        except catalog.CatalogError as error:
+            raise BadRequest(f"failed to load configuration: {error}") from error
+        return catalog.model_list(
+            models, cursor=params.cursor, limit=params.limit, include_hidden=bool(params.include_hidden)
+        )
+
+    def skills(self, params: p.SkillsListParams) -> p.SkillsListResponse:
+        """The skills of each folder asked for."""
+        return skill_files.skills_list(params, self.load, self._cwd)
+
+    def modes(self) -> p.CollaborationModeListResponse:
+        """The presets, in the reference's order."""
+        return p.CollaborationModeListResponse(
+            data=[
+                p.CollaborationModeMask(name="Plan", mode="plan", model=None, reasoning_effort="medium"),
+                p.CollaborationModeMask(name="Default", mode="default", model=None, reasoning_effort=None),
+            ]
+        )
