@@ -95,7 +95,7 @@ class Server:
 
     def disconnect(self, connection: Connection) -> None:
         """A client has left. Its threads and turns go on; its open requests end unheard."""
-        connection.outbox.close()
+        connection.outbox.abandon()
         if not self._closed:
             self.clients.remove(connection)
             self._host.client_gone(connection.id)

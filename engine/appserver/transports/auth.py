@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from engine.errors import StartupError
+from engine.errors import StartupError, os_reason
 
 MIN_SECRET = 32
 DEFAULT_SKEW = 30
@@ -197,7 +197,7 @@ def _secret(path: Path) -> bytes:
     try:
         secret = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = f"{error.strerror} (os error {error.errno})" if isinstance(error, OSError) else str(error)
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
         raise StartupError(f"failed to read websocket auth secret {path}: {reason}") from None
     if not secret:
         raise StartupError(f"websocket auth secret {path} must not be empty")

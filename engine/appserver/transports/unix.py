@@ -23,7 +23,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from engine.appserver.connection import Connection
 from engine.appserver.errors import log
 from engine.appserver.server import Server
-from engine.errors import StartupError
+from engine.errors import StartupError, os_reason
 
 MAX_MESSAGE = 64 << 20
 
@@ -41,7 +41,7 @@ class UnixSocket:
             _clear(path)
             self._socket = _bind(path)
         except OSError as error:
-            raise StartupError(f"{error.strerror} (os error {error.errno})") from None
+            raise StartupError(os_reason(error)) from None
         self._file = path.stat()
 
     async def __call__(self, server: Server, *, task_status: TaskStatus[None]) -> None:

@@ -21,7 +21,7 @@ from engine.appserver.connection import Connection
 from engine.appserver.errors import log
 from engine.appserver.server import Server
 from engine.appserver.transports.auth import Guard
-from engine.errors import StartupError
+from engine.errors import StartupError, os_reason
 
 MAX_MESSAGE = 64 << 20
 PROBES = ("/readyz", "/healthz")
@@ -44,7 +44,12 @@ class Websocket:
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
-            raise StartupError(f"{error.strerror} (os error {error.errno})") from None
+            raise StartupError(os_reason(error)) from None
+
+    @property
+    def port(self) -> int:
+        """The port it is bound to."""
+        return int(self._socket.getsockname()[1])
 
     async def __call__(self, server: Server, *, task_status: TaskStatus[None]) -> None:
         """See :class:`engine.appserver.server.Listener`."""
