@@ -101,6 +101,13 @@ def _raw_delta(scene: Scene, event: ev.ReasoningRawContentDelta) -> Told:
     return [("item/reasoning/textDelta", note)]
 
 
+def _plan_delta(scene: Scene, event: ev.PlanDelta) -> Told:
+    note = p.PlanDeltaNotification(
+        thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.item_id, delta=event.delta
+    )
+    return [("item/plan/delta", note)]
+
+
 def _section_break(scene: Scene, event: ev.AgentReasoningSectionBreak) -> Told:
     note = p.ReasoningSummaryPartAddedNotification(
         thread_id=scene.thread_id,
@@ -190,6 +197,7 @@ _TABLE: dict[type, Callable[[Scene, Any], Told]] = {
     ev.ReasoningContentDelta: _summary_delta,
     ev.ReasoningRawContentDelta: _raw_delta,
     ev.AgentReasoningSectionBreak: _section_break,
+    ev.PlanDelta: _plan_delta,
     ev.PlanUpdate: _plan,
     ev.TokenCount: _token_count,
     ev.ErrorEvent: _error,

@@ -49,6 +49,8 @@ class Turns:
         thread = self._threads.get(params.thread_id)
         if not params.expected_turn_id:
             raise BadRequest("expectedTurnId must not be empty")
+        if not params.input:
+            raise BadRequest("input must not be empty")
         submissions.check_size(params.input)
         user = self._submission(thread, params.input, params.responsesapi_client_metadata)
         return await thread.ask(lambda: submissions.steer(thread, params.expected_turn_id, user, self._clock))

@@ -137,6 +137,17 @@ def decode_item(raw: bytes | msgspec.Raw) -> Item | ev.Unknown:
     return cast("Item | ev.Unknown", _body("response_item", msgspec.Raw(raw)))
 
 
+def item_error(raw: bytes | msgspec.Raw) -> str:
+    """Why an item of a known type is not one, in msgspec's words; "" if it is one."""
+    cls = _CLASSES.get(("response_item", _subtype("response_item", msgspec.Raw(raw))))
+    try:
+        if cls is not None:
+            _payload_decoder(cls)(msgspec.Raw(raw))
+    except _UNREADABLE as error:
+        return str(error)
+    return ""
+
+
 def head(raw: bytes) -> Names | None:
     """Type and payload type of a line, mostly from its first bytes alone; None when it is no line.
 

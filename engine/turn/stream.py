@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from engine.turn import replies as rp
 from engine.turn.call import start_call
-from engine.turn.items import legacy, texts, turn_item
+from engine.turn.items import legacy, turn_item
 from engine.turn.machine import Turn
+from engine.turn.plan_block import Kind, PlanParser, split
 from engine.turn.setup import TurnSetup
 from projections import usage
 from rollouts import events as ev
@@ -28,6 +31,7 @@ class Reply:
         self._active: str | None = None
         """Id of the item that is being streamed; pieces without an id of their own belong to it."""
         self._started: set[str] = set()
+        self._plan: PlanParser | None = None
         self.last_message: str | None = None
         """Text of the last assistant message of this reply."""
 
@@ -65,19 +69,36 @@ class Reply:
 
     def _added(self, event: rp.ItemAdded) -> None:
         self._active = event.id or next(self._turn.ids)
+        self._plan = PlanParser() if self._setup.mode == "plan" else None
         item = turn_item(self._active, event.item)
         if item is not None:
             self._start(item)
 
     def _text(self, event: rp.TextDelta) -> None:
+        if self._plan is None:
+            self._say(self._item(event.item_id), event.delta)
+        else:
+            self._pieces(self._item(event.item_id), self._plan.feed(event.delta))
+
+    def _say(self, item_id: str, delta: str) -> None:
         self._turn.emit(
-            ev.AgentMessageContentDelta(
-                thread_id=self._thread_id,
-                turn_id=self._turn.id,
-                item_id=self._item(event.item_id),
-                delta=event.delta,
-            )
+            ev.AgentMessageContentDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=item_id, delta=delta)
         )
+
+    def _pieces(self, item_id: str, pieces: list[tuple[Kind, str]]) -> None:
+        for kind, piece in pieces:
+            if kind == "text":
+                self._say(item_id, piece)
+            elif kind == "opened":
+                self._start(ev.PlanItem(id=self._plan_id, text=""))
+            else:
+                self._turn.emit(
+                    ev.PlanDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=self._plan_id, delta=piece)
+                )
+
+    @property
+    def _plan_id(self) -> str:
+        return f"{self._turn.id}-plan"
 
     def _item(self, named: str | None) -> str:
         return named or self._active or ""
@@ -113,17 +134,33 @@ class Reply:
         item = event.item
         shown = turn_item(event.id or self._active or next(self._turn.ids), item)
         self._active = None
+        if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
+            shown = self._without_plan(shown)
         if shown is not None:
             if shown.id not in self._started:
                 self._start(shown)
             self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
             for told in legacy(shown, self._setup.show_raw_reasoning):
                 self._turn.emit(told)
-        if isinstance(item, ev.Message) and item.role == "assistant":
-            self.last_message = "".join(texts(item)) or self.last_message
+        if isinstance(shown, ev.AgentMessageItem):
+            self.last_message = "".join(part.text for part in shown.content) or self.last_message
         self._turn.emit(item)
         if isinstance(item, ev.FunctionCall | ev.CustomToolCall):
             start_call(self._turn, item)
+
+    def _without_plan(self, shown: ev.AgentMessageItem) -> ev.AgentMessageItem:
+        """Complete the plan that the message holds, and leave it out of the message."""
+        if self._plan is not None:
+            self._pieces(shown.id, self._plan.finish())
+            self._plan = None
+        text, plan = split("".join(part.text for part in shown.content))
+        if plan is None:
+            return shown
+        item = ev.PlanItem(id=self._plan_id, text=plan)
+        if item.id not in self._started:
+            self._start(item)
+        self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
+        return msgspec.structs.replace(shown, content=(ev.AgentText(text),))
 
     def _start(self, item: ev.TurnItem) -> None:
         self._started.add(item.id)
