@@ -60,6 +60,7 @@ class Outbox:
     def abandon(self) -> None:
         """Take nothing more and drop what waits: nobody reads any more."""
         self._waiting.clear()
+        self.size = self._in_flight
         self.close()
         self.drained.set()
 

@@ -147,7 +147,7 @@ async def serving(
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run, factory, listen, methods(HANDLERS | (handlers or {})), outbox_limit)
+        tasks.start_soon(run, factory, listen, methods({**HANDLERS, **(handlers or {})}), outbox_limit)
         with anyio.fail_after(5):
             await started.wait()
         yield Running(found[0], hosts[0])

@@ -54,7 +54,7 @@ class FrameClient:
 
     async def call(self, message: object) -> Any:
         await self.send(message)
-        return json.loads((await self.frame()).data)
+        return json.loads(bytes((await self.frame()).data))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_fragments_binary_frames_garbage_and_pings(path: Path) -> None:
         client.frames.send_text(b'{"id":2,', fin=False)
         client.frames.send_continuation(b'"method":"nope"}', fin=True)
         await client.flush()
-        assert json.loads((await client.frame()).data)["id"] == 2
+        assert json.loads(bytes((await client.frame()).data))["id"] == 2
         client.frames.send_binary(b'{"id":3,"method":"nope"}')
         client.frames.send_text(b"garbage \xff")
         client.frames.send_ping(b"hello")
@@ -138,7 +138,7 @@ async def test_a_client_that_does_not_read_is_cut_off(path: Path) -> None:
             with anyio.fail_after(30):
                 while len(app.server.clients.all()) > 1:
                     assert (await reader.call({"id": 2, "method": "thread/list", "params": {}}))["method"] == "noise"
-                    assert json.loads((await reader.frame()).data)["id"] == 2
+                    assert json.loads(bytes((await reader.frame()).data))["id"] == 2
 
 
 async def test_the_socket_is_private_and_removed_at_the_end(path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_process_on_the_default_path_and_a_proxy_to_it(tmp_path: Path, path: P
             while not (frames := client.events_received()):
                 client.receive_data(os.read(proxy.stdout.fileno(), 65536))
             assert isinstance(frames[0], Frame)
-            assert json.loads(frames[0].data)["result"]["codexHome"] == str(tmp_path)
+            assert json.loads(bytes(frames[0].data))["result"]["codexHome"] == str(tmp_path)
             proxy.stdin.close()
             assert proxy.wait(20) == 0
         assert server.poll() is None
