@@ -1,0 +1,1 @@
+"""What `tools/replay` is made of: reading a rollout, its timeline, points in it, differences, checks, full copies."""

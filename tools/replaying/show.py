@@ -1,0 +1,155 @@
+"""The timeline, a report and a difference for people: one line for each, coloured on a terminal, plain in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from rollouts.lines import Record
+from tools.replaying.difference import Change
+from tools.replaying.entries import Entry
+from tools.replaying.integrity import Report
+
+_LONG: Final = 32 << 20
+"""Bytes from which on reading is shown as it goes."""
+
+_PIPE_WIDTH: Final = 200
+_VALUE_WIDTH: Final = 100
+
+_CONTROLS: Final = dict.fromkeys(range(127, 160), "�") | {n: 0x2400 + n for n in range(32) if n not in (9, 10)}
+
+_STYLES: Final = {
+    "thread": "bold",
+    "turn": "bold cyan",
+    "end": "cyan",
+    "user": "bold green",
+    "agent": "green",
+    "reasoning": "dim italic",
+    "call": "yellow",
+    "output": "dim",
+    "ran": "yellow",
+    "patch": "yellow",
+    "review": "magenta",
+    "hook": "magenta",
+    "approval": "magenta",
+    "compaction": "bold blue",
+    "rollback": "bold blue",
+    "error": "bold red",
+    "damaged": "bold red",
+    "unknown": "red",
+    "usage": "dim",
+    "context": "dim",
+    "damage": "bold red",
+    "oddity": "yellow",
+    "note": "dim",
+}
+
+
+class Printer:
+    """Prints entries, each on one line (or in full), with a heading for each turn."""
+
+    def __init__(self, console: Console, *, details: bool = False, full: bool = False) -> None:
+        """`details` shows what only the model needs, `full` all of a text instead of its beginning."""
+        self._console = console
+        self._details = details
+        self._full = full
+        self._hidden = 0
+        self._turns = 0
+        self._width = console.width if console.is_terminal else _PIPE_WIDTH
+
+    def entry(self, entry: Entry) -> None:
+        """Print one entry, or count it as hidden."""
+        if entry.detail and not self._details:
+            self._hidden += 1
+            return
+        if entry.kind == "turn":
+            self._turns += 1
+            self._print(Text(f"turn {self._turns}", style="bold cyan").append(f"  {entry.text}", style="dim"))
+            return
+        head = Text(f"{entry.line:>6} {clock(entry.time):<12} ", style="dim")
+        head.append(f"{entry.kind:<10} ", style=_STYLES.get(entry.kind, ""))
+        if entry.kind == "damaged":
+            head.append(f"at byte {entry.offset}: ")
+        self._print(head.append(self._body(entry.text, head.cell_len)))
+
+    def finish(self, lines: int, end: int) -> None:
+        """Say how much that was."""
+        hidden = f", {self._hidden} details left out (--all)" if self._hidden else ""
+        self._print(Text(f"{lines} lines, {end:,} bytes, {self._turns} turns{hidden}", style="dim"))
+
+    def _body(self, text: str, indent: int) -> str:
+        if self._full:
+            return harmless(text).replace("\n", "\n" + " " * indent)
+        return shortened(text, max(20, self._width - indent))
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def clock(timestamp: str) -> str:
+    """The time of day of a timestamp."""
+    return timestamp[11:23].rstrip("Z") if len(timestamp) > 11 else timestamp
+
+
+def harmless(text: str) -> str:
+    """The text with control characters made visible, so that a log cannot drive the terminal."""
+    return text.translate(_CONTROLS)
+
+
+def shortened(text: str, width: int) -> str:
+    """The text on one line of at most so many characters."""
+    flat = harmless(" ".join(text[: width * 4].split()))
+    return flat if len(flat) <= width and len(text) <= width * 4 else flat[: width - 1] + "…"
+
+
+def print_report(console: Console, name: str, report: Report) -> None:
+    """What `--check` found, worst first."""
+    order = {"damage": 0, "oddity": 1, "note": 2}
+    for found in sorted(report.findings, key=lambda finding: order[finding.level]):
+        where = f"line {found.line}, byte {found.offset}: " if found.line else ""
+        text = Text(f"{found.level:<7}", style=_STYLES[found.level]).append(
+            harmless(f"{where}{found.kind}: {found.text}"), ""
+        )
+        console.print(text, soft_wrap=True, highlight=False)
+    verdict = "sound" if report.sound else "not sound"
+    size = f"{report.lines} lines, {report.bytes:,} bytes, {report.turns} turns"
+    console.print(Text(f"{name}: {verdict}; {size}"), soft_wrap=True, highlight=False)
+
+
+def print_changes(console: Console, changes: Iterable[Change]) -> None:
+    """What `--diff` found: `+` new, `-` gone, `~` other."""
+    for change in changes:
+        if change.before is UNSET:
+            text = Text(f"+ {change.path} ", style="green").append(_value(change.after), "")
+        elif change.after is UNSET:
+            text = Text(f"- {change.path} ", style="red").append(_value(change.before), "")
+        else:
+            text = Text(f"~ {change.path} ", style="yellow").append(
+                f"{_value(change.before)} -> {_value(change.after)}", ""
+            )
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+def _value(value: object) -> str:
+    return shortened(msgspec.json.encode(value).decode(), _VALUE_WIDTH)
+
+
+def watched(records: Iterable[Record], size: int, what: str) -> Iterator[Record]:
+    """The records, with a progress bar on a terminal while a long file is read."""
+    if size < _LONG or not sys.stderr.isatty():
+        yield from records
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=size)
+        for number, record in enumerate(records):
+            if number % 1000 == 0:
+                progress.update(task, completed=record.offset)
+            yield record
