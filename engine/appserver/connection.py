@@ -9,7 +9,6 @@ import msgspec
 
 from engine.appserver import messages
 from engine.appserver.outbox import Outbox
-from engine.notes import Notification, Only
 
 
 class ClientInfo(msgspec.Struct, frozen=True):
@@ -41,11 +40,6 @@ class Connection:
         """Whether ``initialize`` succeeded on this connection."""
         return self.client_info is not None
 
-    @property
-    def audience(self) -> Only:
-        """This connection as the audience of a notification of the engine."""
-        return Only(self.id)
-
     def send(self, message: bytes) -> None:
         """Queue an encoded message; a connection that is gone swallows it."""
         self.outbox.put(message)
@@ -54,7 +48,3 @@ class Connection:
         """Queue a notification to this connection only, unless it opted out of the method."""
         if method not in self.muted:
             self.send(messages.notification(method, params))
-
-    def deliver(self, note: Notification) -> None:
-        """Queue a notification of the engine to this connection, whatever its audience."""
-        self.notify(note.method, note.params)

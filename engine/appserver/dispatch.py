@@ -97,6 +97,10 @@ class Context:
         """End it; False when this connection did not follow the thread."""
         return self._clients.unsubscribe(self.connection, thread_id)
 
+    def forget(self, thread_id: str) -> None:
+        """The thread was unloaded: no connection follows it any more."""
+        self._clients.forget(thread_id)
+
     def _finish(self) -> None:
         self.connection.open_requests -= 1
         for thread_id in self._joined:

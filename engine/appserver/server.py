@@ -30,7 +30,10 @@ from engine.notes import Sink
 #: Requests of one connection that may be open; the next one is refused.
 MAX_OPEN_REQUESTS = 128
 
-#: Seconds that clients get to read the last messages, and answers that are under way to be finished, at the end.
+#: Seconds that answers under way get when a client has stopped sending.
+SETTLE = 1.0
+
+#: Seconds that clients get to read the last messages at the end.
 LAST_WORDS = 2.0
 
 
@@ -132,7 +135,7 @@ class Server:
 
     async def settle(self, connection: Connection) -> None:
         """Wait a moment for the requests of a client that has stopped sending."""
-        with anyio.move_on_after(LAST_WORDS):
+        with anyio.move_on_after(SETTLE):
             while connection.open_requests:
                 await anyio.sleep(0.01)
 

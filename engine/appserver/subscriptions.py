@@ -15,6 +15,7 @@ from engine.appserver import messages
 from engine.appserver.connection import Connection
 from engine.asks import Asks, Question
 from engine.notes import Everyone, Notification, Only, Subscribers
+from projections import protocol as p
 
 #: Questions whose end is not announced.
 UNANNOUNCED = frozenset({"item/tool/call", "account/chatgptAuthTokens/refresh"})
@@ -75,10 +76,6 @@ class Clients:
         if self._followers.pop(thread_id, None):
             self._on_listeners(thread_id, 0)
 
-    def listeners(self, thread_id: str) -> int:
-        """How many connections follow a thread."""
-        return len(self._followers.get(thread_id, {}))
-
     def repeat_questions(self, connection: Connection, thread_id: str) -> None:
         """Send the open questions of a thread to a connection that has just joined it."""
         for question in self._asks.of_thread(thread_id):
@@ -123,7 +120,7 @@ class Clients:
 
     def _announce_end(self, question: Question) -> None:
         if question.thread_id is not None and question.method not in UNANNOUNCED:
-            params = {"threadId": question.thread_id, "requestId": question.id}
+            params = p.ServerRequestResolvedNotification(thread_id=question.thread_id, request_id=question.id)
             self.publish(Notification("serverRequest/resolved", params, Subscribers(question.thread_id)))
 
     def _hearers(self, question: Question) -> Iterable[Connection]:

@@ -151,6 +151,9 @@ async def serving(
         with anyio.fail_after(5):
             await started.wait()
         yield Running(found[0], hosts[0])
+        if listener is None:
+            for connection in found[0].clients.all():
+                connection.outbox.abandon()
         found[0].stop()
 
 

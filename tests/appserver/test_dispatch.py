@@ -11,6 +11,7 @@ from engine.errors import BadRequest, BadValue, Internal
 from engine.notes import Everyone, Notification
 from projections import protocol as p
 from tests.appserver.fake_host import serving
+from tests.schema import check_message
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +53,9 @@ async def test_a_failed_initialize_may_be_repeated_a_successful_one_not() -> Non
             "Invalid clientInfo.name: 'a\nb'. Must be a valid HTTP header value."
         )
         good = {"clientInfo": {"name": "é", "title": None, "version": "9"}, "capabilities": None}
-        assert (await client.call("initialize", good))["result"] == {
+        answer = await client.call("initialize", good)
+        check_message(answer, answered="initialize")
+        assert answer["result"] == {
             "userAgent": "é/0.125.0 (overrides {}) (9)",
             "codexHome": "/home",
             "platformFamily": "unix",

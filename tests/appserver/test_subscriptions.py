@@ -11,6 +11,7 @@ from engine.appserver.dispatch import Context, Handler, Reply
 from engine.notes import Everyone, Notification, Only, Subscribers
 from projections import protocol as p
 from tests.appserver.fake_host import Client, Running, serving
+from tests.schema import check_message
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +112,20 @@ async def test_leaving_by_request_or_by_closing() -> None:
         ]
 
 
+async def test_a_thread_that_was_unloaded_has_no_followers() -> None:
+    async def archive(ctx: Context, params: p.ThreadArchiveParams) -> Reply:
+        ctx.forget(params.thread_id)
+        return Reply({})
+
+    async with serving({**HANDLERS, "thread/archive": archive}) as app:
+        follower, other = await app.client(), await app.client()
+        await join(follower)
+        await other.call("thread/archive", {"threadId": "t"})
+        publish(app, Notification("turn/started", {}, Subscribers("t")))
+        assert await follower.quiet()
+        assert app.host.calls[-1] == ("listeners", "t", 0)
+
+
 async def test_resuming_twice_makes_no_second_subscription() -> None:
     async with serving(HANDLERS) as app:
         client = await app.client()
@@ -165,6 +180,7 @@ async def test_all_followers_get_a_question_and_the_first_answer_counts() -> Non
         await first.send({"id": 0, "result": {"decision": "decline"}})
         resolved = {"method": "serverRequest/resolved", "params": {"threadId": "t", "requestId": 0}}
         assert [await first.receive(), await second.receive()] == [resolved, resolved]
+        check_message(resolved)
         assert answers.given == [p.CommandExecutionRequestApprovalResponse(decision="accept")]
         assert [await c.quiet() for c in (first, second, stranger)] == [True] * 3
 
