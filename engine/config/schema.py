@@ -140,6 +140,15 @@ TOP_LEVEL = Section(
                 "exclude_slash_tmp": Flag(),
             }
         ),
+        "shell_environment_policy": Section(
+            {
+                "inherit": Choice(("core", "all", "none")),
+                "ignore_default_excludes": Flag(),
+                "exclude": ListOf(Text()),
+                "set": TableOf(Text()),
+                "include_only": ListOf(Text()),
+            }
+        ),
         "project_doc_max_bytes": Whole("usize"),
         "project_doc_fallback_filenames": ListOf(Text()),
         "project_root_markers": ListOf(Text()),

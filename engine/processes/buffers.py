@@ -92,9 +92,6 @@ class HeadTail:
         self._head: list[bytes] = []
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
-        self.dropped_bytes = 0
-        self.dropped_lines = 0
-        """Line ends among the dropped bytes."""
 
     def push(self, data: bytes) -> None:
         """Take more of the stream."""
@@ -116,8 +113,6 @@ class HeadTail:
                 self._tail.appendleft(oldest[excess:])
             self._tail_size -= len(gone)
             excess -= len(gone)
-            self.dropped_bytes += len(gone)
-            self.dropped_lines += gone.count(b"\n")
 
     def data(self) -> bytes:
         """What is kept."""

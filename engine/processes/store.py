@@ -59,9 +59,6 @@ class Collected(msgspec.Struct, frozen=True):
     """None while it runs."""
     seconds: float
     """How long this look took."""
-    dropped_bytes: int = 0
-    """Bytes that were too many to keep, from the middle of the text."""
-    dropped_lines: int = 0
 
 
 class Running:
@@ -97,10 +94,10 @@ class Running:
             for chunk in Utf8Chunks().feed(backlog):
                 self._tell(chunk)
 
-    def unread(self) -> tuple[str, int, int]:
-        """Output that was not collected yet, with the bytes and lines dropped from it; it is collected now."""
+    def unread(self) -> str:
+        """Output that was not collected yet, at most 1 MiB of it; it is collected now."""
         unread, self._unread = self._unread, HeadTail()
-        return text(unread.data()), unread.dropped_bytes, unread.dropped_lines
+        return text(unread.data())
 
     def _take(self, stream: Stream, data: bytes) -> None:
         for chunk in self._chunks.feed(data):
@@ -210,16 +207,9 @@ class Store:
         started = anyio.current_time()
         with anyio.move_on_after(yield_ms / 1000):
             await running.session.finished.wait()
-        output, dropped_bytes, dropped_lines = running.unread()
         if running.exit_code is not None:
             self._kept.pop(running.number, None)
-        return Collected(
-            text=output,
-            exit_code=running.exit_code,
-            seconds=anyio.current_time() - started,
-            dropped_bytes=dropped_bytes,
-            dropped_lines=dropped_lines,
-        )
+        return Collected(text=running.unread(), exit_code=running.exit_code, seconds=anyio.current_time() - started)
 
     async def clean(self) -> None:
         """End all commands and forget them."""
