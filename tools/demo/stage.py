@@ -44,7 +44,7 @@ class Stage:
     def say(self, text: str) -> None:
         """Tell what happens next."""
         self._end_deltas()
-        self.console.print(Text(text), style="dim")
+        self.console.print(Text(text), style="dim", soft_wrap=True)
 
     def be_brief(self) -> None:
         """From here on leave out what every turn repeats."""
@@ -154,7 +154,7 @@ def _plan(params: Mapping[str, Any]) -> str:
     return "; ".join(f"[{marks[step['status']]}] {step['step']}" for step in params["plan"])
 
 
-_SHOWN: Final = ("cwd", "sessionStartSource")
+_SHOWN: Final = ("sessionStartSource", "cwd")
 _ROUTINE: Final = frozenset(
     {
         "initialize",
