@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             exit_on_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
     except (NotFound, NoSuchPoint, Refused, LogError) as error:
         print(f"replay: {error}", file=sys.stderr)
         code = WRONG

@@ -51,6 +51,7 @@ class Program:
                 break  # told when it is whole
             number, end = number + 1, record.end
             self._tell(teller, number, record)
+        self._console.file.flush()
         if followed:
             if not isinstance(self._log, FileLog) or self._source.path is None:
                 raise Refused("only a plain file can be followed")
@@ -120,6 +121,7 @@ class Program:
         async for record in follow(self._log, end):
             number += 1
             self._tell(teller, number, record)
+            self._console.file.flush()
 
     def _tell(self, teller: Teller, number: int, record: Record) -> None:
         entry = teller.entry(number, record)
@@ -154,4 +156,3 @@ class Program:
 
     def _write(self, data: bytes) -> None:
         self._console.file.write(data.decode() + "\n")
-        self._console.file.flush()
