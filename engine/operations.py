@@ -21,7 +21,8 @@ from engine.model import endpoint, request
 from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
 from engine.settings_forms import sandbox_tag
-from engine.turn.ops import Op, Sample, Wait
+from engine.tool_operations import TOOL_OPERATIONS
+from engine.turn.ops import Ask, Op, Sample, Wait
 from projections import window
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Operations:
 
     async def run(self, thread: Thread, op: Op, report: Report) -> object:
         """Carry out one operation for a thread."""
+        tool = TOOL_OPERATIONS.get(type(op))
+        if tool is not None:
+            return await tool(thread, op)
         return await _TABLE[type(op)](self, thread, op, report)
 
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
@@ -64,6 +68,9 @@ class Operations:
 
     async def _wait(self, thread: Thread, op: Wait, report: Report) -> None:
         await anyio.sleep(op.seconds)
+
+    async def _ask(self, thread: Thread, op: Ask, report: Report) -> object:
+        return await thread.question(op.method, op.params)
 
     def _sampler(self, settings: Settings) -> Sampler:
         return (
@@ -103,4 +110,5 @@ class Operations:
 _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report], Awaitable[object]]] = {
     Sample: Operations._sample,
     Wait: Operations._wait,
+    Ask: Operations._ask,
 }

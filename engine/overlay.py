@@ -30,6 +30,7 @@ class Overlay:
         self._completed_at: int | None = None
         self._duration_ms: int | None = None
         self._builder: TurnBuilder | None = None
+        self._commands: dict[str, str] = {}
 
     def apply(self, event: ev.Body) -> None:
         """Fold one event, written or not."""
@@ -54,6 +55,10 @@ class Overlay:
     def running_turn(self) -> p.Turn | None:
         """The open turn with its items so far; their ids count from `item-1` (spec thread-lifecycle 3)."""
         return self._builder.last() if self._builder is not None else None
+
+    def turn_of(self, call_id: str) -> str | None:
+        """The turn of a command that has begun and not ended, which may be an earlier one."""
+        return self._commands.get(call_id)
 
     @property
     def open_turn_id(self) -> str | None:
@@ -89,10 +94,32 @@ class Overlay:
         self._completed_at, self._duration_ms = completed_at, duration_ms
         self._builder = None
 
+    def _waits_for_approval(self, event: ev.ExecApprovalRequest | ev.ApplyPatchApprovalRequest) -> None:
+        self.status = p.ActiveThreadStatus(active_flags=["waitingOnApproval"])
+
+    def _waits_for_input(self, event: ev.RequestUserInput) -> None:
+        self.status = p.ActiveThreadStatus(active_flags=["waitingOnUserInput"])
+
+    def _answered(self, event: ev.QuestionClosed) -> None:
+        self.status = p.ActiveThreadStatus(active_flags=[])
+
+    def _command_begun(self, event: ev.ExecCommandBegin) -> None:
+        self._commands[event.call_id] = event.turn_id
+
+    def _command_over(self, event: ev.ExecCommandEnd | ev.CommandDeclined) -> None:
+        self._commands.pop(event.call_id, None)
+
 
 _CHANGES: dict[type, Callable[[Overlay, Any], None]] = {
     ev.TaskStarted: Overlay._started,
     ev.ErrorEvent: Overlay._failed,
     ev.TaskComplete: Overlay._completed,
     ev.TurnAborted: Overlay._aborted,
+    ev.ExecApprovalRequest: Overlay._waits_for_approval,
+    ev.ApplyPatchApprovalRequest: Overlay._waits_for_approval,
+    ev.RequestUserInput: Overlay._waits_for_input,
+    ev.QuestionClosed: Overlay._answered,
+    ev.ExecCommandBegin: Overlay._command_begun,
+    ev.ExecCommandEnd: Overlay._command_over,
+    ev.CommandDeclined: Overlay._command_over,
 }

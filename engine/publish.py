@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from engine.notes import Audience, Everyone, Notification, Subscribers
 from engine.overlay import Overlay
+from engine.publish_tools import TOOLS
 from projections import items, usage
 from projections import protocol as p
 from projections.item_parts import error_info
@@ -205,4 +206,5 @@ _TABLE: dict[type, Callable[[Scene, Any], Told]] = {
     ev.Warning: _warning,
     ev.ModelReroute: _reroute,
     ev.ThreadNameUpdated: _name,
+    **TOOLS,
 }

@@ -21,7 +21,11 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from engine.approvals import Grants, Judge
+from engine.calls.toolbox import Toolbox
 from engine.clock import Clock
+from engine.commands.rules import load_rules
+from engine.context.environment import user_shell
 from engine.errors import EngineError
 from engine.inbox import Answer
 from engine.index import Index
@@ -29,6 +33,9 @@ from engine.journal import Journal
 from engine.notes import Sink
 from engine.operations import Operations
 from engine.overlay import Overlay
+from engine.patch import files
+from engine.patch.turn_diff import TurnDiff
+from engine.processes.store import Store
 from engine.publish import Scene, notifications, status_note
 from engine.settings import Settings
 from engine.turn.effects import (
@@ -80,6 +87,10 @@ class Thread:
         """Questions that clients ask the user outside of this protocol and wait for."""
         self.workspaces: msgspec.Raw | None = None
         """The git roots of the turn metadata once they are known (spec turns 4.3)."""
+        self.grants = Grants()
+        self.diffs: tuple[str, TurnDiff] | None = None
+        """What the turn of this id has changed in files."""
+        self._store: Store | None = None
         self._operations = operations
         self._sink = sink
         self._clock = clock
@@ -99,6 +110,18 @@ class Thread:
     def running(self) -> bool:
         """Whether a turn is open."""
         return self._machine is not None
+
+    @property
+    def processes(self) -> Store:
+        """The background commands of the thread."""
+        assert self._store is not None  # made when the owner starts
+        return self._store
+
+    def turn_diff(self, turn_id: str) -> TurnDiff:
+        """The diff of a turn, begun anew for each one."""
+        if self.diffs is None or self.diffs[0] != turn_id:
+            self.diffs = (turn_id, TurnDiff(files.blob, files.shown))
+        return self.diffs[1]
 
     def post(self, action: Callable[[], Awaitable[None]]) -> None:
         """Let the owner run `action` after everything posted before it; returns at once."""
@@ -146,6 +169,7 @@ class Thread:
         """Own the thread until `close()`."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            self._store = Store(tasks)
             async for action in self._receive:
                 try:
                     await action()
@@ -156,6 +180,7 @@ class Thread:
                 except Exception:
                     logger.exception("thread %s: a bug; its turn fails, the thread stays", self.id)
                     self._cut_off("internal error")
+            await self.processes.clean()
             tasks.cancel_scope.cancel()
         self.journal.log.close()
         self._over.set()
@@ -163,9 +188,13 @@ class Thread:
     async def start(self, turn_id: str, settings: Settings, main: Callable[[Turn], Script]) -> None:
         """Run a turn with these settings. Owner only; no turn may be open."""
         self.turn_settings = settings
-        turn = Turn(turn_id, self._ids, self._clock.now(), self.usage, _jitter())
+        turn = Turn(turn_id, self._ids, self._clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
         self._machine = Machine(turn, main)
         await self._carry_out(self._machine.start())
+
+    def _toolbox(self, settings: Settings) -> Toolbox:
+        judge = Judge(settings, self.grants, load_rules(settings.config.home))
+        return Toolbox(self.id, settings, judge, user_shell())
 
     async def feed(self, given: Input) -> None:
         """Give the running turn an input. Owner only; without a turn it is dropped."""
@@ -228,6 +257,24 @@ class Thread:
             self._scopes.pop(key, None)
             now = self._clock.now()
             self.post(lambda: self.feed(Done(now, key, result, failed)))
+
+    def tell(self, *events: ev.Body) -> None:
+        """Let the owner record events of the thread that no turn step emits, such as output of a background process."""
+
+        async def record() -> None:
+            self.record(events)
+
+        self.post(record)
+
+    async def question(self, method: str, params: msgspec.Struct) -> msgspec.Struct:
+        """Ask the clients of the thread; withdrawn when the caller is cancelled."""
+        answer: Answer[msgspec.Struct] = Answer()
+        number = self._sink.ask(self.id, method, params, answer.set)
+        try:
+            return await answer.wait()
+        except anyio.get_cancelled_exc_class():
+            self._sink.withdraw(number)
+            raise
 
     def _report(self, key: int, data: object) -> None:
         given = Progress(self._clock.now(), key, data)

@@ -1,21 +1,14 @@
-"""Tool calls of a reply: each is a script; the table says which tool is served by which.
+"""Tool calls of a reply: each is a script that runs beside the model stream from the moment its item is complete.
 
-A call runs beside the model stream from the moment its item is complete. Its result is the output item for the
-model. Outputs are recorded in call order when all calls of the reply have ended.
+What a call does is decided by the script that `Turn.serve` gives for it (`engine.calls`). Here is what all calls
+have in common: an output item for the model whatever happens, recorded in call order when all calls have ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from engine.turn.calls.plan import update_plan
-from engine.turn.machine import Interrupted, Join, Script, Turn
+from engine.turn.machine import CallItem, Interrupted, Join, Script, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
-
-CallItem = ev.FunctionCall | ev.CustomToolCall
-
-FUNCTIONS: dict[str, Callable[[Turn, ev.FunctionCall], Script]] = {"update_plan": update_plan}
 
 
 def run_calls(turn: Turn) -> Script:
@@ -40,21 +33,13 @@ def start_call(turn: Turn, item: CallItem) -> None:
 
 
 def _call(turn: Turn, item: CallItem) -> Script:
+    started = turn.now
     try:
-        text = yield from _serve(turn, item)
+        output: ev.OutputBody = yield from turn.serve(turn, item)
     except CallFailed as failure:
-        text = failure.text
+        output = failure.text
     except Interrupted:
-        text = f"aborted by user after {turn.elapsed_ms / 1000:.1f}s"
+        output = f"aborted by user after {(turn.now - started).total_seconds():.1f}s"
     if isinstance(item, ev.FunctionCall):
-        return ev.FunctionCallOutput(call_id=item.call_id, output=text)
-    return ev.CustomToolCallOutput(call_id=item.call_id, output=text)
-
-
-def _serve(turn: Turn, item: CallItem) -> Script:
-    if isinstance(item, ev.CustomToolCall):
-        raise CallFailed(f"unsupported custom tool call: {item.name}")
-    serve = None if item.namespace else FUNCTIONS.get(item.name)
-    if serve is None:
-        raise CallFailed(f"unsupported call: {item.namespace or ''}{item.name}")
-    return (yield from serve(turn, item))
+        return ev.FunctionCallOutput(call_id=item.call_id, output=output)
+    return ev.CustomToolCallOutput(call_id=item.call_id, output=output)

@@ -76,14 +76,22 @@ class Task:
         self.result: Any = None
 
 
+CallItem = ev.FunctionCall | ev.CustomToolCall
+Serve = Callable[["Turn", CallItem], Script]
+"""Gives the script of a call; its result is the output for the model (`ev.OutputBody`)."""
+
+
 class Turn:
     """What a script sees of its turn: emit, spawn, pending input, time and ids."""
 
-    def __init__(self, turn_id: str, ids: Iterator[str], now: datetime, usage: Usage, jitter: Iterator[float]) -> None:
+    def __init__(
+        self, turn_id: str, ids: Iterator[str], now: datetime, usage: Usage, jitter: Iterator[float], serve: Serve
+    ) -> None:
         self.id = turn_id
         self.ids = ids
         self.usage = usage
         """Usage and limits as this turn has counted them so far."""
+        self.serve = serve
         self.jitter = jitter
         """Factors around 1 for delays between retries."""
         self.now = now
@@ -98,6 +106,9 @@ class Turn:
         """What the server wants echoed on the later requests of this turn (spec turns 4.2)."""
         self.rerouted = False
         """Whether the user was told that another model answers."""
+        self.diff: str | None = None
+        """What the turn has changed in files so far, as clients see it; None if nothing."""
+        self._interrupted_by: ev.AbortReason | None = None
         self._effects: list[Effect] = []
         self._spawned: list[Task] = []
 
@@ -118,6 +129,15 @@ class Turn:
     def finish(self, outcome: str) -> None:
         """Say that the turn is over; nothing may be emitted after it."""
         self._effects.append(Finish(outcome))
+
+    def interrupt(self) -> None:
+        """End the turn as if the user had interrupted it; takes effect when the current step is through."""
+        self._interrupted_by = "interrupted"
+
+    def show_diff(self) -> None:
+        """Tell clients again what the turn has changed, if anything."""
+        if self.diff is not None:
+            self.emit(ev.TurnDiff(unified_diff=self.diff))
 
     def spawn(self, script: Script) -> Task:
         """Run another script beside this one; it starts before the current step ends."""
@@ -182,6 +202,9 @@ class Machine:
         moved = True
         while moved:
             moved = False
+            if self._turn._interrupted_by is not None and not self.done:
+                reason, self._turn._interrupted_by = self._turn._interrupted_by, None
+                self._interrupt(reason)
             spawned, self._turn._spawned = self._turn._spawned, []
             for task in spawned:
                 self._tasks.append(task)

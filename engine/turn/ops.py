@@ -1,7 +1,7 @@
 """The operations a turn can ask for: side effects with a name, carried out by the runner's table.
 
-An operation is plain data. A new capability is a new operation here, a coroutine in the runner's table and a
-script that yields it; the machine stays as it is.
+An operation is plain data. A new capability is a new operation (here, or beside the capability), a coroutine in the
+runner's table and a script that yields it; the machine stays as it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import msgspec
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Op(msgspec.Struct, frozen=True):
+    """Base of all operations."""
+
+
+class Sample(Op, frozen=True):
     """One attempt at a model reply for the folded window.
 
     Progress: the reply's stream events (`engine.turn.replies`). Result: None once the reply is complete.
@@ -22,10 +26,14 @@ class Sample(msgspec.Struct, frozen=True):
     """Value of the `x-codex-turn-state` header of an earlier reply of this turn (spec turns 4.2)."""
 
 
-class Wait(msgspec.Struct, frozen=True):
+class Wait(Op, frozen=True):
     """Let time pass. Result: None."""
 
     seconds: float
 
 
-Op = Sample | Wait
+class Ask(Op, frozen=True):
+    """Put a question to the clients of the thread. Result: the typed answer, the cautious one if theirs is bad."""
+
+    method: str
+    params: msgspec.Struct

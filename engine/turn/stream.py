@@ -168,6 +168,7 @@ class Reply:
 
     def _completed(self, event: rp.Completed) -> None:
         self._turn.count(usage.after_reply(self._turn.usage, event.usage, self._setup.context_window))
+        self._turn.show_diff()
 
     def _ignored(self, event: rp.StreamEvent) -> None:
         """Pieces that say nothing to clients or the log."""

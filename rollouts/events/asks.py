@@ -63,10 +63,37 @@ class ElicitationRequest(EventMsg, frozen=True, kw_only=True):
     request: Raw
 
 
+class CommandDeclined(EventMsg, frozen=True, kw_only=True):
+    """Ours: the command somebody was asked about does not run."""
+
+    call_id: str
+    turn_id: str
+    command: tuple[str, ...]
+    cwd: str
+    parsed_cmd: tuple[ParsedCommand, ...]
+
+
+class PatchDeclined(EventMsg, frozen=True):
+    """Ours: the patch somebody was asked about is not applied."""
+
+    call_id: str
+    turn_id: str
+    changes: dict[str, FileChange]
+
+
+class QuestionClosed(EventMsg, frozen=True):
+    """Ours: a question of this call is answered; nobody is waited for any more."""
+
+    call_id: str
+
+
 __all__ = [
     "ApplyPatchApprovalRequest",
+    "CommandDeclined",
     "ElicitationRequest",
     "ExecApprovalRequest",
+    "PatchDeclined",
+    "QuestionClosed",
     "RequestPermissions",
     "RequestUserInput",
 ]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.calls.plan import update_plan
 from engine.turn import replies as rp
 from engine.turn.effects import (
     Cancel,
@@ -22,8 +23,9 @@ from engine.turn.effects import (
     Steer,
     Submission,
 )
-from engine.turn.machine import Machine, Turn
+from engine.turn.machine import CallItem, Machine, Script, Turn
 from engine.turn.ops import Sample
+from engine.turn.replies import CallFailed
 from engine.turn.scripts.regular import regular
 from engine.turn.setup import TurnSetup
 from projections.usage import Usage
@@ -52,11 +54,18 @@ def setup(**changes: object) -> TurnSetup:
     return TurnSetup(thread_id="t", input=submission("hi"), opening=(), context_window=1000, **values)  # type: ignore[arg-type]
 
 
+def serve(turn: Turn, item: CallItem) -> Script:
+    """The one tool of these tests; everything else is unknown."""
+    if item.name != "update_plan" or isinstance(item, ev.CustomToolCall):
+        raise CallFailed(f"unsupported call: {item.name}")
+    return (yield from update_plan(turn, item.arguments, "default"))
+
+
 class World:
     """Runs a machine by hand and keeps what came out."""
 
     def __init__(self, **changes: object) -> None:
-        self.turn = Turn("u", ids(), START, Usage(), itertools.repeat(1.0))
+        self.turn = Turn("u", ids(), START, Usage(), itertools.repeat(1.0), serve)
         given = setup(**changes)
         self.machine = Machine(self.turn, lambda turn: regular(turn, given))
         self.now = START

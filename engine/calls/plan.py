@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.calls.arguments import parse
 from engine.turn.machine import Script, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -21,13 +22,12 @@ class _Arguments(msgspec.Struct, frozen=True):
     explanation: str | None = None
 
 
-def update_plan(turn: Turn, call: ev.FunctionCall) -> Script:
+def update_plan(turn: Turn, arguments: str, mode: str) -> Script:
     """Publish the plan; answer `Plan updated`."""
     yield from ()  # a script, though this one never waits
-    try:
-        given = msgspec.json.decode(call.arguments, type=_Arguments)
-    except msgspec.MsgspecError as error:
-        raise CallFailed(f"failed to parse function arguments: {error}") from error
+    if mode == "plan":
+        raise CallFailed("update_plan is a TODO/checklist tool and is not allowed in Plan mode")
+    given = parse(arguments, _Arguments)
     steps = tuple(ev.PlanStep(step=each.step, status=each.status) for each in given.plan)
     turn.emit(ev.PlanUpdate(explanation=given.explanation, plan=steps))
     return "Plan updated"

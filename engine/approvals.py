@@ -1,0 +1,138 @@
+"""Who must be asked before a command runs or a patch is written (spec tools 8). Pure, but for the rules read at start.
+
+Decides, never asks: a verdict is a permit, a question for somebody, or a refusal. Whatever is not clearly allowed is
+one of the other two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from engine.commands import is_known_safe, plain_commands
+from engine.commands.rules import Rules
+from engine.permissions.writable import can_write
+from engine.settings import Settings
+from projections import protocol as p
+
+NEVER_ESCALATE = (
+    "approval policy is Never; reject command — you cannot ask for escalated permissions if the approval policy is "
+    "Never"
+)
+RULE_ASKS = "command rejected: a rule asks for approval, which the approval policy does not allow"
+PATCH_BLOCKED = "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings"
+
+
+class Escalation(msgspec.Struct, frozen=True):
+    """What the model asks for with a command: to leave the sandbox, why, and for which commands from then on."""
+
+    wanted: bool = False
+    reason: str | None = None
+    prefix: tuple[str, ...] | None = None
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """It may run; `asked`: somebody said so just now."""
+
+    sandboxed: bool
+    asked: bool = False
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Somebody has to say yes; `amendment` is the rule they may keep with it, None for none."""
+
+    amendment: tuple[str, ...] | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """It must not run; `text` is for the model."""
+
+    text: str
+
+
+Verdict: TypeAlias = Permit | Question | Refusal
+
+
+class Grants:
+    """What clients allowed for the rest of the session. Ends with the process; restored approvals grant nothing."""
+
+    def __init__(self) -> None:
+        self._commands: set[tuple[tuple[str, ...], str, bool]] = set()
+        self._files: set[str] = set()
+
+    def allow_command(self, argv: tuple[str, ...], cwd: str, escalated: bool) -> None:
+        """This very command, here, with these permissions, need not be asked about again."""
+        self._commands.add((argv, cwd, escalated))
+
+    def allows_command(self, argv: tuple[str, ...], cwd: str, escalated: bool) -> bool:
+        """Whether it was allowed for the session."""
+        return (argv, cwd, escalated) in self._commands
+
+    def allow_files(self, paths: Iterable[str]) -> None:
+        """Patches of these files need not be asked about again."""
+        self._files.update(paths)
+
+    def allows_files(self, paths: Iterable[str]) -> bool:
+        """Whether patches of all these files were allowed for the session."""
+        return set(paths) <= self._files
+
+
+class Judge:
+    """Decides under the settings of one turn."""
+
+    def __init__(self, settings: Settings, grants: Grants, rules: Rules) -> None:
+        self.grants = grants
+        self._settings = settings
+        self._rules = rules
+
+    def command(self, argv: tuple[str, ...], cwd: str, escalation: Escalation) -> Verdict:
+        """May this command run?"""
+        policy = self._settings.approval_policy
+        free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
+        if escalation.wanted and policy == "never":
+            return Refusal(NEVER_ESCALATE)
+        if self.grants.allows_command(argv, cwd, escalation.wanted):
+            return Permit(sandboxed=False)
+        question = Question(amendment=self._amendment(argv, escalation))
+        match self._rules.decide(argv):
+            case "forbidden":
+                return Refusal("command rejected: a rule forbids it")
+            case "prompt":
+                return Refusal(RULE_ASKS) if policy == "never" else question
+            case "allow":
+                return Permit(sandboxed=False)
+        if free and policy != "untrusted":
+            return Permit(sandboxed=False)
+        if is_known_safe(argv) and not escalation.wanted:
+            return Permit(sandboxed=not free)
+        if policy == "untrusted" or (escalation.wanted and self._may_ask("sandbox_approval")):
+            return question
+        if escalation.wanted:
+            return Refusal("command rejected: the approval policy does not allow to ask for escalated permissions")
+        return Permit(sandboxed=not free)
+
+    def patch(self, paths: Sequence[str]) -> Verdict:
+        """May these files be written?"""
+        settings = self._settings
+        if settings.approval_policy == "untrusted":
+            return Permit(sandboxed=False) if self.grants.allows_files(paths) else Question()
+        if all(can_write(settings.sandbox, str(settings.cwd), path, os.environ.get("TMPDIR")) for path in paths):
+            return Permit(sandboxed=True)
+        if settings.approval_policy == "never" or not self._may_ask("sandbox_approval"):
+            return Refusal(PATCH_BLOCKED)
+        return Permit(sandboxed=False) if self.grants.allows_files(paths) else Question()
+
+    def _may_ask(self, kind: str) -> bool:
+        policy = self._settings.approval_policy
+        if isinstance(policy, str):
+            return policy != "never"
+        return bool(getattr(policy.granular, kind))
+
+    def _amendment(self, argv: tuple[str, ...], escalation: Escalation) -> tuple[str, ...] | None:
+        if escalation.prefix:
+            return escalation.prefix
+        commands = plain_commands(argv)
+        return tuple(commands[0]) if commands else None

@@ -1,0 +1,131 @@
+"""Asking before acting: the part of a call script between deciding that an approval is needed and having it.
+
+Decisions that need nobody are made by `engine.approvals`. Here the question goes to the clients; what they answer is
+an event, and anything but a clear yes is a no (spec tools 8).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from engine.approvals import Escalation, Permit, Question, Refusal
+from engine.calls.ops import AllowPrefix
+from engine.commands import parse_command
+from engine.patch.plan import Verified
+from engine.turn.machine import Join, Run, Script, Turn
+from engine.turn.ops import Ask
+from engine.turn.replies import CallFailed
+from projections import protocol as p
+from projections.item_parts import command_actions
+from projections.quoting import join
+from rollouts import events as ev
+
+if TYPE_CHECKING:
+    from engine.calls.toolbox import Toolbox
+
+__all__ = ["Escalation", "approve_command", "approve_patch"]
+
+
+def approve_command(
+    box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, escalation: Escalation, tool: str
+) -> Script:
+    """See that a command may run; the result is a `Permit`.
+
+    :raises CallFailed: it may not; the text is for the model.
+    """
+    verdict = box.judge.command(argv, cwd, escalation)
+    if isinstance(verdict, Permit):
+        return verdict
+    if isinstance(verdict, Refusal):
+        raise CallFailed(verdict.text)
+    parsed = parse_command(argv)
+    about: dict[str, Any] = {"call_id": call_id, "turn_id": turn.id, "command": argv, "cwd": cwd, "parsed_cmd": parsed}
+    turn.emit(ev.ExecApprovalRequest(**about, reason=escalation.reason))
+    turn.emit(ev.ExecCommandBegin(**about, source="agent"))
+    params = p.CommandExecutionRequestApprovalParams(
+        thread_id=box.thread_id,
+        turn_id=turn.id,
+        item_id=call_id,
+        reason=escalation.reason if escalation.reason is not None else UNSET,
+        command=join(argv),
+        cwd=cwd,
+        command_actions=command_actions(parsed, cwd),
+        proposed_execpolicy_amendment=list(verdict.amendment) if verdict.amendment else UNSET,
+        available_decisions=_decisions(verdict),
+    )
+    answer: p.CommandExecutionRequestApprovalResponse = yield Run(Ask("item/commandExecution/requestApproval", params))
+    decision, words = _read(answer.decision)
+    if decision in ("decline", "cancel"):
+        turn.emit(ev.CommandDeclined(**about))
+    yield from _decided(turn, call_id, "command", decision)
+    if decision == "decline":
+        raise CallFailed(
+            f'{tool} failed for `{join(argv)}`: CreateProcess {{ message: "Rejected(\\"rejected by user\\")" }}'
+        )
+    if decision == "acceptForSession":
+        box.judge.grants.allow_command(argv, cwd, escalation.wanted)
+    if words:
+        yield Run(AllowPrefix(words))
+        saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
+        turn.emit(ev.Message(role="developer", content=(ev.InputText(saved),)))
+    return Permit(sandboxed=False, asked=True)
+
+
+def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) -> Script:
+    """See that a patch may be written, and show the start of its item.
+
+    :raises CallFailed: it may not; the text is for the model.
+    """
+    verdict = box.judge.patch(verified.paths)
+    if isinstance(verdict, Refusal):
+        raise CallFailed(verdict.text)
+    asks = isinstance(verdict, Question)
+    changes = verified.changes
+    turn.emit(ev.PatchApplyBegin(call_id=call_id, turn_id=turn.id, auto_approved=not asks, changes=changes))
+    if not asks:
+        return
+    turn.emit(ev.ApplyPatchApprovalRequest(call_id=call_id, turn_id=turn.id, changes=changes))
+    params = p.FileChangeRequestApprovalParams(thread_id=box.thread_id, turn_id=turn.id, item_id=call_id)
+    answer: p.FileChangeRequestApprovalResponse = yield Run(Ask("item/fileChange/requestApproval", params))
+    if answer.decision in ("decline", "cancel"):
+        turn.emit(ev.PatchDeclined(call_id=call_id, turn_id=turn.id, changes=changes))
+    yield from _decided(turn, call_id, "patch", answer.decision)
+    if answer.decision == "decline":
+        # The reference completes the item twice: for the answer and for the end of the tool.
+        turn.emit(ev.PatchDeclined(call_id=call_id, turn_id=turn.id, changes=changes))
+        turn.show_diff()
+        raise CallFailed("patch rejected by user")
+    if answer.decision == "acceptForSession":
+        box.judge.grants.allow_files(verified.paths)
+
+
+def _decided(turn: Turn, call_id: str, kind: str, decision: str) -> Script:
+    """Somebody has answered: log it, wait for them no more; `cancel` ends the turn."""
+    turn.emit(ev.Approval(turn_id=turn.id, call_id=call_id, kind=kind, decision=decision, decided_by="user"))
+    turn.emit(ev.QuestionClosed(call_id=call_id))
+    if decision == "cancel":
+        turn.interrupt()
+        yield Join([])
+
+
+def _decisions(question: Question) -> list[p.CommandExecutionApprovalDecision]:
+    """What clients are offered; `decline` and `acceptForSession` are honoured although not listed."""
+    if question.amendment is None:
+        return ["accept", "cancel"]
+    amended = p.CommandExecutionApprovalDecisionAcceptWithExecpolicyAmendment(
+        execpolicy_amendment=list(question.amendment)
+    )
+    return ["accept", p.CommandExecutionApprovalDecisionObject(accept_with_execpolicy_amendment=amended), "cancel"]
+
+
+def _read(decision: p.CommandExecutionApprovalDecision) -> tuple[str, tuple[str, ...]]:
+    """The decision by name, and the words of a rule to keep; what is not about a command counts as no."""
+    if isinstance(decision, str):
+        return decision, ()
+    amended = decision.accept_with_execpolicy_amendment
+    if isinstance(amended, UnsetType):
+        return "decline", ()
+    return "acceptWithExecpolicyAmendment", tuple(amended.execpolicy_amendment)

@@ -1,0 +1,112 @@
+"""The `exec_command` and `write_stdin` tools (tools.md 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from engine.calls.approval import Escalation, approve_command
+from engine.calls.arguments import parse
+from engine.calls.ops import Exec, Executed, Type
+from engine.calls.patch import apply_patch
+from engine.patch.parse import PatchRefused
+from engine.patch.plan import resolve
+from engine.patch.shell import shell_form
+from engine.processes import frames
+from engine.processes.store import call_yield_ms, poll_yield_ms
+from engine.turn.machine import Run, Script, Turn
+from engine.turn.replies import CallFailed
+from rollouts import events as ev
+
+if TYPE_CHECKING:
+    from engine.calls.toolbox import Toolbox
+
+
+class ExecArguments(msgspec.Struct, frozen=True):
+    """Arguments of `exec_command`; times in milliseconds."""
+
+    cmd: str
+    workdir: str | None = None
+    shell: str | None = None
+    login: bool = True
+    tty: bool = False
+    yield_time_ms: int = 10_000
+    max_output_tokens: int | None = None
+    sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
+    justification: str | None = None
+    prefix_rule: tuple[str, ...] | None = None
+
+
+class _StdinArguments(msgspec.Struct, frozen=True):
+    session_id: int
+    chars: str = ""
+    yield_time_ms: int = 250
+    max_output_tokens: int | None = None
+
+
+def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
+    """Run a command line; one that does not end in time goes on in the background."""
+    given = parse(call.arguments, ExecArguments)
+    cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
+    argv = (given.shell or box.shell, "-lc" if given.login else "-c", given.cmd)
+    patched = yield from patch_in_shell(box, turn, call, argv, cwd, "exec_command")
+    if patched is not None:
+        return patched
+    escalation = Escalation(
+        wanted=given.sandbox_permissions == "require_escalated",
+        reason=given.justification,
+        prefix=given.prefix_rule,
+    )
+    permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, "exec_command")
+    done: Executed = yield Run(
+        Exec(
+            turn_id=turn.id,
+            call_id=call.call_id,
+            argv=argv,
+            cwd=cwd,
+            tty=given.tty,
+            yield_ms=call_yield_ms(given.yield_time_ms),
+            sandboxed=permit.sandboxed,
+            begun=permit.asked,
+        )
+    )
+    return _frame(box, turn, done, given.max_output_tokens)
+
+
+def write_stdin(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
+    """Type into a running command, or see what it has written since."""
+    given = parse(call.arguments, _StdinArguments)
+    wait = call_yield_ms(given.yield_time_ms) if given.chars else poll_yield_ms(given.yield_time_ms)
+    done: Executed = yield Run(Type(given.session_id, given.chars, wait))
+    return _frame(box, turn, done, given.max_output_tokens)
+
+
+def _frame(box: Toolbox, turn: Turn, done: Executed, wanted: int | None) -> str:
+    return frames.exec_command(
+        done.text,
+        chunk_id=next(turn.ids).replace("-", "")[:6],
+        seconds=done.seconds,
+        exit_code=done.exit_code,
+        session_id=done.number,
+        max_tokens=frames.exec_budget(wanted, box.settings.info.truncation_policy),
+    )
+
+
+def patch_in_shell(
+    box: Toolbox, turn: Turn, call: ev.FunctionCall, argv: tuple[str, ...], cwd: str, tool: str
+) -> Script:
+    """A script that is one patch is applied as a patch; the model is told to use the tool. None for other scripts."""
+    try:
+        form = shell_form(argv)
+    except PatchRefused as refused:
+        raise CallFailed(str(refused)) from refused
+    if form is None:
+        return None
+    text = f"Warning: apply_patch was requested via {tool}. Use the apply_patch tool instead of exec_command."
+    turn.emit(ev.Message(role="user", content=(ev.InputText(text),)))
+    folder = resolve(cwd, form.workdir) if form.workdir else cwd
+    started = turn.now
+    output = yield from apply_patch(box, turn, call.call_id, form.patch, folder)
+    seconds = (turn.now - started).total_seconds()
+    return f"Wall time: {seconds:.4f} seconds\nOutput:\n{output}"

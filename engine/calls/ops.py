@@ -1,0 +1,72 @@
+"""Operations of the tools: what a call script may ask the runner to do with processes and files."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.patch.plan import Verified
+from engine.turn.ops import Op
+
+
+class Exec(Op, frozen=True, kw_only=True):
+    """Run a command and take its output until it ends or the time to yield has come.
+
+    Result: `Executed`. The item of the command is shown by the operation, as its process may outlive the turn.
+    Error: `CallFailed`.
+    """
+
+    turn_id: str
+    call_id: str
+    argv: tuple[str, ...]
+    cwd: str
+    tty: bool
+    yield_ms: int
+    sandboxed: bool
+    begun: bool
+    """Whether clients have seen the start of the item already, with the question about it."""
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """What a look at a command gave; `exit_code` is None while it runs, `number` its session id."""
+
+    text: str
+    seconds: float
+    exit_code: int | None
+    number: int
+
+
+class Type(Op, frozen=True):
+    """Write to the stdin of a running command, or just look at it. Result: `Executed`. Error: `CallFailed`."""
+
+    number: int
+    chars: str
+    yield_ms: int
+
+
+class AllowPrefix(Op, frozen=True):
+    """Keep a rule: commands that begin so need no approval any more. Result: None."""
+
+    words: tuple[str, ...]
+
+
+class VerifyPatch(Op, frozen=True):
+    """Check a patch against the files. Result: `Verified`. Error: `CallFailed`."""
+
+    text: str
+    cwd: str
+
+
+class ApplyPatch(Op, frozen=True):
+    """Write a verified patch. Result: `Applied`."""
+
+    turn_id: str
+    verified: Verified
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became of a patch: the text for the model, whether it worked, and the diff of the whole turn."""
+
+    text: str
+    success: bool
+    diff: str | None
+    seconds: float

@@ -1,0 +1,67 @@
+"""The tools of one turn: which script serves a call.
+
+Made anew for every turn from its frozen settings; what outlives a turn (grants, processes) belongs to the thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from engine.calls import commands, patch
+from engine.calls.plan import update_plan
+from engine.turn.machine import CallItem, Script, Turn
+from engine.turn.replies import CallFailed
+from rollouts import events as ev
+
+if TYPE_CHECKING:
+    from engine.approvals import Judge
+    from engine.settings import Settings
+
+
+class Toolbox:
+    """Serves the calls of a turn.
+
+    :param judge: decides which commands and patches need approval.
+    :param shell: path of the user's shell, which command lines run in.
+    """
+
+    def __init__(self, thread_id: str, settings: Settings, judge: Judge, shell: str) -> None:
+        self.thread_id = thread_id
+        self.settings = settings
+        self.judge = judge
+        self.shell = shell
+
+    def serve(self, turn: Turn, item: CallItem) -> Script:
+        """The script of a call.
+
+        :raises CallFailed: no such tool.
+        """
+        if isinstance(item, ev.CustomToolCall):
+            custom = _CUSTOM.get(item.name)
+            if custom is None or not self._offered(item.name):
+                raise CallFailed(f"unsupported custom tool call: {item.name}")
+            return (yield from custom(self, turn, item))
+        function = None if item.namespace else _FUNCTIONS.get(item.name)
+        if function is None or not self._offered(item.name):
+            raise CallFailed(f"unsupported call: {item.namespace or ''}{item.name}")
+        return (yield from function(self, turn, item))
+
+    def _offered(self, name: str) -> bool:
+        """Whether the model has a tool that not every model gets."""
+        return name != "apply_patch" or self.settings.info.apply_patch_tool_type is not None
+
+
+def _plan(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
+    return (yield from update_plan(turn, call.arguments, box.settings.mode))
+
+
+_FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
+    "update_plan": _plan,
+    "exec_command": commands.exec_command,
+    "write_stdin": commands.write_stdin,
+    "apply_patch": patch.apply_patch_function,
+}
+_CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
+    "apply_patch": patch.apply_patch_custom,
+}

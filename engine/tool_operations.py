@@ -1,0 +1,161 @@
+"""The operations of the tools, carried out: commands, patches, rules (the runner's side of `engine.calls`)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, Type, VerifyPatch
+from engine.commands import parse_command
+from engine.commands.rules import append_rule
+from engine.patch import apply, files, parse, plan
+from engine.patch.apply import PatchFailed
+from engine.patch.parse import PatchRefused
+from engine.patch.plan import Verified
+from engine.processes.environment import environment, plain_output, policy_of
+from engine.processes.spawn import Command, Size, SpawnError
+from engine.processes.session import StdinClosed
+from engine.processes.store import Running, UnknownProcess
+from engine.sandbox import SandboxUnsupported, sandboxed
+from engine.turn.ops import Op
+from engine.turn.replies import CallFailed
+from rollouts import events as ev
+
+if TYPE_CHECKING:
+    from engine.thread import Thread
+
+
+async def _exec(thread: Thread, op: Exec) -> Executed:
+    settings = thread.turn_settings
+    argv = op.argv
+    try:
+        if op.sandboxed:
+            argv = sandboxed(argv, settings.sandbox, op.cwd)
+        number = thread.processes.reserve()
+        shown = _Shown(thread, op, number)
+        if not op.begun:
+            thread.tell(shown.begin())
+        command = Command(
+            argv=argv,
+            cwd=op.cwd,
+            env=plain_output(environment(policy_of(settings.config), os.environ, thread.id)),
+            tty=Size() if op.tty else None,
+            merged=True,
+        )
+        running = await thread.processes.start(number, op.call_id, command)
+    except SandboxUnsupported as error:
+        raise CallFailed(f"exec_command failed: {error}") from error
+    except SpawnError as error:
+        raise CallFailed(f"exec_command failed: {error}") from error
+    if running.exit_code is not None:
+        thread.tell(*shown.end(running, seconds=0.0))
+    else:
+        thread.processes.watch(
+            running, shown.chunk, lambda ended: thread.tell(*shown.end(ended, ended.session.seconds))
+        )
+    done = await thread.processes.collect(running, op.yield_ms)
+    return Executed(done.text, done.seconds, done.exit_code, number)
+
+
+class _Shown:
+    """The item of a command as clients see it, from begin to end, whatever becomes of its turn."""
+
+    def __init__(self, thread: Thread, op: Exec, number: int) -> None:
+        self._thread = thread
+        self._about: dict[str, Any] = {
+            "call_id": op.call_id,
+            "process_id": str(number),
+            "turn_id": op.turn_id,
+            "command": op.argv,
+            "cwd": op.cwd,
+            "parsed_cmd": parse_command(op.argv),
+            "source": "unified_exec_startup",
+        }
+        self._call_id = op.call_id
+        self._turn_id = op.turn_id
+
+    def begin(self) -> ev.ExecCommandBegin:
+        return ev.ExecCommandBegin(**self._about)
+
+    def chunk(self, data: bytes) -> None:
+        self._thread.tell(ev.ExecCommandOutputDelta(call_id=self._call_id, stream="stdout", chunk=data))
+
+    def end(self, running: Running, seconds: float) -> tuple[ev.ExecCommandEnd, ev.ToolRun]:
+        code = running.exit_code if running.exit_code is not None else -1
+        status: ev.ExecStatus = "completed" if code == 0 else "failed"
+        ended = ev.ExecCommandEnd(
+            **self._about,
+            stdout="",
+            stderr="",
+            aggregated_output=running.output,
+            exit_code=code,
+            duration=ev.Duration.of_seconds(seconds),
+            formatted_output="",
+            status=status,
+        )
+        run = ev.ToolRun(
+            turn_id=self._turn_id,
+            call_id=self._call_id,
+            tool="exec_command",
+            status=status,
+            exit_code=code,
+            duration_ms=round(seconds * 1000),
+        )
+        return ended, run
+
+
+async def _type(thread: Thread, op: Type) -> Executed:
+    try:
+        running = thread.processes.get(op.number)
+        if op.chars or running.exit_code is None:
+            thread.tell(ev.TerminalInteraction(call_id=running.call_id, process_id=str(op.number), stdin=op.chars))
+        if op.chars:
+            await thread.processes.write(running, op.chars)
+    except (UnknownProcess, StdinClosed) as error:
+        raise CallFailed(f"write_stdin failed: {error}") from error
+    done = await thread.processes.collect(running, op.yield_ms)
+    return Executed(done.text, done.seconds, done.exit_code, op.number)
+
+
+async def _allow_prefix(thread: Thread, op: AllowPrefix) -> None:
+    await anyio.to_thread.run_sync(append_rule, thread.turn_settings.config.home, op.words)
+
+
+async def _verify(thread: Thread, op: VerifyPatch) -> Verified:
+    def check() -> Verified:
+        return plan.verify(parse.parse(op.text), op.cwd, files.read_text)
+
+    try:
+        return await anyio.to_thread.run_sync(check)
+    except PatchRefused as refused:
+        raise CallFailed(refused.text) from refused
+
+
+async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
+    """Write the patch; not to be cut off half-way, so a cancelled turn waits for it."""
+    diff = thread.turn_diff(op.turn_id)
+
+    def write() -> Applied:
+        started = time.monotonic()
+        diff.before(op.verified.changes)
+        try:
+            text, success = apply.apply(op.verified, files.read_text), True
+            diff.applied(op.verified.changes)
+        except PatchFailed as failed:
+            text, success = failed.text, False
+        return Applied(text, success, diff.render(), time.monotonic() - started)
+
+    return await anyio.to_thread.run_sync(write)
+
+
+TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] = {
+    Exec: _exec,
+    Type: _type,
+    AllowPrefix: _allow_prefix,
+    VerifyPatch: _verify,
+    ApplyPatch: _apply,
+}
