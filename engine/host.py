@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -124,17 +124,18 @@ def open_host(
     @asynccontextmanager
     async def opened(sink: Sink) -> AsyncIterator[Host]:
         home.mkdir(parents=True, exist_ok=True)
-        async with anyio.create_task_group() as tasks:
-            host = Host(home, flags or {}, sink, tasks, clock or SystemClock(), cwd or Path.cwd())
-            tasks.start_soon(host.index.keep_fresh)
-            try:
-                yield host
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await host.threads.close()
-                    await host.operations.aclose()
-                host.index.close()
-                tasks.cancel_scope.cancel()
+        with ExitStack() as last:
+            async with anyio.create_task_group() as tasks:
+                host = Host(home, flags or {}, sink, tasks, clock or SystemClock(), cwd or Path.cwd())
+                last.callback(host.index.close)  # once no task reads it any more
+                tasks.start_soon(host.index.keep_fresh)
+                try:
+                    yield host
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await host.threads.close()
+                        await host.operations.aclose()
+                    tasks.cancel_scope.cancel()
 
     return opened
 

@@ -5,17 +5,19 @@ Pure. Key order and what is left out follow the reference (spec: rollout-format,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from engine.context.environment import Environment
 from engine.identity import VERSION
 from engine.permissions.legacy import core_policy, core_profile
 from engine.settings import Settings
 from projections import protocol as p
 from rollouts import events as ev
+
+if TYPE_CHECKING:  # that package is built from what is here
+    from engine.context.environment import Environment
 
 
 def response_fields(settings: Settings) -> dict[str, Any]:
