@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from engine.errors import BadRequest
-from engine.index import Entry, Index, Listed, Query
+from engine.index import Bound, Entry, Index, Listed, Query
 from projections import protocol as p
 from projections.catalog import CatalogRow
 
@@ -63,7 +63,7 @@ async def list_threads(
     return p.ThreadListResponse(
         data=[_listed(index, row, status) for row in page],
         next_cursor=_next(page[-1], more[0]) if more else None,
-        backwards_cursor=_backwards(page[0], query) if page else None,
+        backwards_cursor=_backwards(page[0], query, index) if page else None,
     )
 
 
@@ -133,7 +133,7 @@ def _query(params: p.ThreadListParams, provider: str, names: dict[str, str]) -> 
         archived=bool(params.archived),
         sort="updated" if params.sort_key == "updated_at" else "created",
         descending=descending,
-        bound=None if params.cursor is None else _bound(params.cursor, descending),
+        bound=None if params.cursor is None else _bound(params.cursor, params.sort_key, descending),
         providers=providers or None,
         kinds=_kinds(params.source_kinds or ()),
         cwds=cwds,
@@ -156,7 +156,7 @@ def _titled(term: str | None, index: Index) -> Callable[[Entry], bool]:
     return lambda entry: term in (index.name(entry) or entry.row.preview)
 
 
-def _bound(cursor: str, descending: bool) -> tuple[int, str]:
+def _bound(cursor: str, key: str | None, descending: bool) -> Bound:
     """The place in the order that a cursor names; rows strictly after it follow."""
     match = _CURSOR.fullmatch(cursor)
     if match is None:
@@ -166,27 +166,36 @@ def _bound(cursor: str, descending: bool) -> tuple[int, str]:
         when = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}{zone.upper() or 'Z'}")
     except ValueError:
         raise BadRequest(f"invalid cursor: {cursor}") from None
-    millis, rest = fraction[:3].ljust(3, "0"), fraction[3:]
-    time = (when - _EPOCH) // _SECOND * 1000 + int(millis)
+    whole = (when - _EPOCH) // _SECOND * 1000
+    millis, rest = int(fraction[:3].ljust(3, "0")), fraction[3:]
     if len(rest) == _ID_DIGITS and int(rest) < 1 << 128:
-        return time, str(uuid.UUID(int=int(rest)))
+        return Bound(whole + millis, str(uuid.UUID(int=int(rest))))
+    if key != "updated_at" and millis:
+        # one of our own: a ms before (descending) or behind the first row of a page, see `_backwards`
+        return Bound(whole, created=whole + millis + (0 if descending else 1))
     if not descending:
-        return time, _HIGHEST
-    return (time + 1 if rest.strip("0") else time), _LOWEST
+        return Bound(whole + millis, _HIGHEST)
+    return Bound(whole + millis + bool(rest.strip("0")), _LOWEST)
 
 
 def _next(last: Listed, following: Listed) -> str:
     return _cursor(last.time, last.key if last.time == following.time else None)
 
 
-def _backwards(first: Listed, query: Query) -> str:
+def _backwards(first: Listed, query: Query, index: Index) -> str:
     """The place from which the other direction gives what is new before this page.
 
     Sorted by creation that is after the first row, or up to and with it when ascending; sorted by update with it and
-    the rows of its time, as they may have changed (goldens `thread_list_cursors`, `core_list_paging`).
+    the rows of its time, as they may have changed (goldens `thread_list_cursors`, `core_list_paging`). The text is
+    that of the reference, one ms from the time of the row, unless the row must be told from others of its second.
     """
+    step = -1 if query.descending else 1
     if query.sort == "updated":
-        return _cursor(first.time + (-1 if query.descending else 1))
+        return _cursor(first.time + step)
+    assert first.entry is not None  # a page has no bare rows
+    beside = first.entry.row.created_at + step
+    if 0 < beside - first.time < 1000 and index.alone(first, archived=query.archived):
+        return _cursor(beside)
     return _cursor(first.time, first.key, 0 if query.descending else 1)
 
 

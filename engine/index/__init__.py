@@ -10,10 +10,11 @@ from __future__ import annotations
 from engine.index.derived import Anchor, Checkpoint, cover, holds
 from engine.index.entry import Entry, Facts
 from engine.index.index import Index
-from engine.index.rows import Listed, Query, SortKey
+from engine.index.rows import Bound, Listed, Query, SortKey
 
 __all__ = [
     "Anchor",
+    "Bound",
     "Checkpoint",
     "Entry",
     "Facts",

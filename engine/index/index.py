@@ -189,6 +189,10 @@ class Index:
                 return page
             size *= 2
 
+    def alone(self, row: Listed, *, archived: bool) -> bool:
+        """Whether no other file has the time of creation of this one in its name."""
+        return self._rows.alone(row, archived=archived)
+
     async def sweep(self) -> None:
         """Bring the whole index up to date: new and lost files, changed ones, long ones to their end."""
         for archived in (False, True):
@@ -267,7 +271,7 @@ class Index:
         """Day folders that may hold rows of a page ending at `last`; of a page that is not full the next few."""
         if query.archived or query.sort == "updated":
             return []
-        start = query.bound[0] if query.bound else None
+        start = query.bound.time if query.bound else None
         newest, oldest = (start, last) if query.descending else (last, start)
         days = [
             path

@@ -39,10 +39,21 @@ class Listed(Struct, frozen=True):
     facts: Facts | None
 
 
+class Bound(Struct, frozen=True):
+    """A place in the order: rows strictly after it are meant.
+
+    `time` is in ms. Among rows of that time `key` decides, "" before and "~" behind all ids; or, where it is given and
+    the order is by creation (whose times are whole seconds), `created` does, the ms at which the thread was made.
+    """
+
+    time: int
+    key: str = ""
+    created: int | None = None
+
+
 class Query(Struct, frozen=True, kw_only=True):
     """Which rows and in which order; None is no filter.
 
-    `bound` is the place to go on strictly after: (ms, id), where "" is before and "~" behind all ids of that time.
     `term` is looked for in names and previews, and in the names of `named` (ids); the caller checks what the title
     really is.
     """
@@ -50,7 +61,7 @@ class Query(Struct, frozen=True, kw_only=True):
     archived: bool = False
     sort: SortKey = "created"
     descending: bool = True
-    bound: tuple[int, str] | None = None
+    bound: Bound | None = None
     providers: Sequence[str] | None = None
     kinds: Sequence[str] | None = None
     cwds: Sequence[str] | None = None
@@ -124,6 +135,11 @@ class Rows:
         """Bare and partly folded rows, newest first."""
         return self._select(UNFINISHED, (limit,), "ORDER BY named DESC LIMIT ?")
 
+    def alone(self, row: Listed, *, archived: bool) -> bool:
+        """Whether no other file has the time of creation of this one in its name."""
+        found = self._store.rows("SELECT 1 FROM files WHERE archived = ? AND named = ? LIMIT 2", (archived, row.time))
+        return len(found) < 2
+
     def known(self, archived: bool, which: Which, after: str, limit: int) -> list[Known]:
         """Files by path, from the one after `after` on."""
         sql = (
@@ -167,7 +183,7 @@ class Rows:
         listed = row.listed and (not folder or is_shelf(folder))
         return (
             path, folder, archived, named, key, size, mtime, inode, row.updated_at, entry.covered, entry.complete,
-            entry.anchor, row.id, row.kind, row.provider, row.cwd, row.name, row.preview, listed,
+            entry.anchor, row.id, row.kind, row.provider, row.cwd, row.name, row.preview, row.created_at, listed,
             self._encode(row),
         )  # fmt: skip
 
@@ -176,7 +192,7 @@ _WHICH: Final[Mapping[Which, str]] = {"all": "true", "read": "covered IS NOT NUL
 
 _FILLED: Final = (
     "size", "mtime", "inode", "updated", "covered", "complete", "anchor",
-    "id", "kind", "provider", "cwd", "name", "preview", "listed", "row",
+    "id", "kind", "provider", "cwd", "name", "preview", "created", "listed", "row",
 )  # fmt: skip
 _PUT: Final = (
     f"INSERT INTO files (path, folder, archived, named, key, {', '.join(_FILLED)})"
@@ -235,5 +251,15 @@ def _conditions(query: Query, column: str) -> tuple[str, list[object]]:
     shown = " AND ".join(wanted)
     clauses = ["archived = ?", f"(({shown}) OR covered IS NULL)" if query.bare else shown]
     if query.bound is not None:
-        clauses.append(f"({column}, key) {'<' if query.descending else '>'} (?, ?)")
-    return " AND ".join(clauses), [query.archived, *values, *(query.bound or ())]
+        clause, place = _beyond(query.bound, column, "<" if query.descending else ">")
+        clauses.append(clause)
+        values += place
+    return " AND ".join(clauses), [query.archived, *values]
+
+
+def _beyond(bound: Bound, column: str, sign: str) -> tuple[str, list[object]]:
+    """The condition that rows come after a place, and its values."""
+    if bound.created is None:
+        return f"({column}, key) {sign} (?, ?)", [bound.time, bound.key]
+    inside = f"{column} = ? AND (created {sign} ? OR created IS NULL)"
+    return f"({column} {sign} ? OR ({inside}))", [bound.time, bound.time, bound.created]

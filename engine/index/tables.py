@@ -31,6 +31,7 @@ SCHEMA = (
         cwd TEXT,
         name TEXT,
         preview TEXT,
+        created INTEGER,            -- ms, as the meta says
         listed INTEGER,             -- has a meta and a user message
         row BLOB
     )

@@ -65,11 +65,11 @@ def place(home: Path, identity: str, when: datetime = START, *, archived: bool =
 
 
 def write(path: Path, lines: Iterable[bytes], mtime: float | None = None) -> Path:
-    """Write a file, with a modification time in epoch seconds if one is given."""
+    """Write a file, with a modification time in epoch seconds, to the millisecond, if one is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(lines))
     if mtime is not None:
-        os.utime(path, (mtime, mtime))
+        os.utime(path, ns=(round(mtime * 1000) * 1_000_000,) * 2)
     return path
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.index import Index, Query
+from engine.index import Bound, Index, Query
 from engine.index.entry import Entry
 from engine.index.tables import FILE_NAME
 from projections.catalog import EMPTY, fold
@@ -108,7 +108,7 @@ async def test_a_page_deep_down_costs_as_much_as_the_first(large: Path) -> None:
     await index.sweep()
     middle = (await index.page(Query(), 5000))[-1]
     before = vars(index.counters).copy()
-    rows = await index.page(Query(bound=(middle.time, middle.key)), 26)
+    rows = await index.page(Query(bound=Bound(middle.time, middle.key)), 26)
     cost = {name: value - before[name] for name, value in vars(index.counters).items()}
     assert (len(rows), cost["opened"], cost["stats"]) == (26, 0, 149 + 26)
     index.close()

@@ -109,12 +109,13 @@ async def test_a_cursor_that_is_no_time_is_refused(index: Index, cursor: str) ->
 async def test_forwards_and_back_again_by_creation(seven: Index) -> None:
     first = await listed(seven, limit=3)
     second = await listed(seven, limit=3, cursor=first.next_cursor)
-    assert first.next_cursor == "2026-04-20T15:00:00Z"
+    assert (first.next_cursor, second.backwards_cursor) == ("2026-04-20T15:00:00Z", "2026-04-20T14:00:00.639Z")
     assert await numbers(seven, limit=3, cursor=second.next_cursor) == [1]
     assert await numbers(seven, limit=3, cursor=second.backwards_cursor, sortDirection="asc") == [5, 6, 7]
     assert await numbers(seven, limit=3, cursor=first.backwards_cursor, sortDirection="asc") == []
     oldest = await listed(seven, limit=2, sortDirection="asc")
     assert await numbers(seven, limit=2, sortDirection="asc", cursor=oldest.next_cursor) == [3, 4]
+    assert oldest.backwards_cursor == "2026-04-20T11:00:00.641Z"
     assert await numbers(seven, limit=5, cursor=oldest.backwards_cursor) == [1]
     assert (await listed(seven)).next_cursor is None
 
@@ -144,22 +145,30 @@ async def test_what_is_new_is_found_from_the_first_page_backwards(tmp_path: Path
 
 # -- ties ------------------------------------------------------------------------------------------
 
+TIMES = st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 640, 998, 999]))
+"""Hours and milliseconds."""
+
+
+def install_at(home: Path, times: list[tuple[int, int]]) -> None:
+    """Threads numbered from 0, made and last written so long after the start."""
+    for number, (hours, milliseconds) in enumerate(times):
+        thread(home, number, after=hours * 3600 + milliseconds / 1000)
+
 
 @pytest.mark.anyio
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    times=st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    times=st.lists(TIMES, min_size=1, max_size=12),
     limit=st.integers(1, 5),
     key=st.sampled_from(["created_at", "updated_at"]),
     direction=st.sampled_from(["asc", "desc"]),
 )
 async def test_paging_shows_every_row_once_however_many_share_a_time(
-    tmp_path_factory: pytest.TempPathFactory, times: list[int], limit: int, key: str, direction: str
+    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[int, int]], limit: int, key: str, direction: str
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     index = Index(Home(home))
-    for number, time in enumerate(times):
-        thread(home, number, after=time * 40_000)
+    install_at(home, times)
     cursor, shown = None, []
     while True:
         page = await listed(index, limit=limit, sortKey=key, sortDirection=direction, cursor=cursor)
@@ -169,7 +178,9 @@ async def test_paging_shows_every_row_once_however_many_share_a_time(
         if cursor is None:
             break
         assert datetime.fromisoformat(cursor)
-    expected = sorted((time, thread_id(number)) for number, time in enumerate(times))
+    # by creation a list knows seconds only, the id decides within one
+    order = [time if key == "updated_at" else time[:1] for time in times]
+    expected = sorted((time, thread_id(number)) for number, time in enumerate(order))
     assert shown == [identity for _, identity in (expected if direction == "asc" else expected[::-1])]
     index.close()
 
@@ -177,17 +188,16 @@ async def test_paging_shows_every_row_once_however_many_share_a_time(
 @pytest.mark.anyio
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    times=st.lists(st.integers(0, 2), min_size=2, max_size=10),
+    times=st.lists(TIMES, min_size=2, max_size=10),
     limit=st.integers(1, 4),
     direction=st.sampled_from(["asc", "desc"]),
 )
 async def test_backwards_from_any_page_gives_what_came_before_it(
-    tmp_path_factory: pytest.TempPathFactory, times: list[int], limit: int, direction: str
+    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[int, int]], limit: int, direction: str
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     index = Index(Home(home))
-    for number, time in enumerate(times):
-        thread(home, number, after=time * 40_000)
+    install_at(home, times)
     back = "asc" if direction == "desc" else "desc"
     cursor: str | None = None
     before: list[str] = []
