@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from pathlib import Path
@@ -80,6 +80,10 @@ def meta_id(path: Path) -> str | None:
     return None
 
 
+def _none(_: Path) -> bool:
+    return False
+
+
 class Home:
     """The files of one CODEX_HOME; folders need not exist before something is written."""
 
@@ -104,11 +108,12 @@ class Home:
         local = created.astimezone(self._zone)
         return self._day(local) / f"rollout-{local.strftime(_TIME)}-{check_id(thread_id)}.jsonl"
 
-    def find(self, thread_id: str) -> Path | None:
+    def find(self, thread_id: str, *, known: Callable[[Path], bool] = _none) -> Path | None:
         """The live rollout of a thread: by the name of the file, else by the id inside.
 
         First the folders of the days around the id's own time are looked at, then all names, then the head
-        of every file, which is slow (an unknown id costs it: ask the catalog first).
+        of every file but those of which the caller knows that another id is inside (an unknown id costs it,
+        which is slow for a large home nobody knows).
 
         :raises ValueError: not a UUID.
         """
@@ -116,12 +121,12 @@ class Home:
         for folder in self._likely_days(wanted):
             if path := _named(_files(folder), wanted):
                 return path
-        return _named(_tree(self.sessions), wanted) or _holding(_tree(self.sessions), wanted)
+        return _named(_tree(self.sessions), wanted) or _holding(_tree(self.sessions), wanted, known)
 
-    def find_archived(self, thread_id: str) -> Path | None:
+    def find_archived(self, thread_id: str, *, known: Callable[[Path], bool] = _none) -> Path | None:
         """The archived rollout of a thread, found as `find` does."""
         wanted = check_id(thread_id)
-        return _named(_files(self.archived), wanted) or _holding(_files(self.archived), wanted)
+        return _named(_files(self.archived), wanted) or _holding(_files(self.archived), wanted, known)
 
     def days(self) -> Iterator[Path]:
         """The folders sessions/YYYY/MM/DD, newest first."""
@@ -249,6 +254,6 @@ def _named(paths: Iterator[Path], thread_id: str) -> Path | None:
     return next((path for path in fits if parse_name(path)), fits[0] if fits else None)
 
 
-def _holding(paths: Iterator[Path], thread_id: str) -> Path | None:
-    """The first path of a file whose meta has the id."""
-    return next((path for path in paths if (meta_id(path) or "").lower() == thread_id), None)
+def _holding(paths: Iterator[Path], thread_id: str, known: Callable[[Path], bool]) -> Path | None:
+    """The first path of a file whose meta has the id, without those that are known."""
+    return next((path for path in paths if not known(path) and (meta_id(path) or "").lower() == thread_id), None)

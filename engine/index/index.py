@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,7 @@ from engine.index.store import Store
 from engine.index.tables import FILE_NAME, SCHEMA, VERSION
 from engine.index.tree import Tree
 from rollouts.errors import LogError
+from rollouts.ids import check_id
 from rollouts.layout import Home
 
 _AT_ONCE = 128
@@ -39,6 +41,9 @@ _DAYS_AT_ONCE = 8
 
 _PAUSE = 5.0
 """Seconds between two sweeps at least."""
+
+_REST = 3.0
+"""The background reads long files a quarter of the time at most."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,15 +93,18 @@ class Index:
         return found
 
     def find(self, thread_id: str, *, archived: bool = False) -> Path | None:
-        """The file of a thread, from the table if it is there, else by looking for it (slow for unknown ids).
+        """The file of a thread, from the table if it is there, else by looking for it.
 
         :raises ValueError: not a UUID.
         """
-        for name in self._rows.paths_of(thread_id):
+        wanted = check_id(thread_id)
+        for name in self._rows.paths_of(wanted):
             path = self.home.path / name
             if path.is_relative_to(self.home.archived) == archived and self._files.facts(name):
                 return path
-        return self.home.find_archived(thread_id) if archived else self.home.find(thread_id)
+        read = cache(lambda: frozenset(self._rows.read_paths()))
+        look = self.home.find_archived if archived else self.home.find
+        return look(wanted, known=lambda path: self._name(path) in read())
 
     def put(self, path: Path | None, entry: Entry) -> None:
         """Keep what a writer has folded; `path` None is a thread in a store."""
@@ -193,8 +201,11 @@ class Index:
         """Whether no other file has the time of creation of this one in its name."""
         return self._rows.alone(row, archived=archived)
 
-    async def sweep(self) -> None:
-        """Bring the whole index up to date: new and lost files, changed ones, long ones to their end."""
+    async def sweep(self, *, rest: float = 0.0) -> None:
+        """Bring the whole index up to date: new and lost files, changed ones, long ones to their end.
+
+        :param rest: so many times as long as it takes to read a piece of a long file, nothing is done after it.
+        """
         for archived in (False, True):
             await self._tree.refresh(archived=archived)
             if not archived:
@@ -209,12 +220,14 @@ class Index:
             await self._read([(row.path, None, HEAD) for row in rows if row.entry is None])
             for row in rows:
                 if row.entry is not None:
+                    began = anyio.current_time()
                     await self._read([(row.path, row.entry, PIECE)])
+                    await anyio.sleep(rest * (anyio.current_time() - began))
 
     async def keep_fresh(self, interval: float = 300.0) -> None:
         """Sweep now, every `interval` seconds and soon after `sweep_soon`; runs until it is cancelled."""
         while True:
-            await self.sweep()
+            await self.sweep(rest=_REST)
             self._wanted = anyio.Event()
             await anyio.sleep(min(interval, _PAUSE))
             with anyio.move_on_after(max(0.0, interval - _PAUSE)):

@@ -96,6 +96,10 @@ class Rows:
         sql = "SELECT path FROM files WHERE id = ? OR (key = ? AND id IS NULL) ORDER BY archived, path"
         return [str(row[0]) for row in self._store.rows(sql, (thread_id, thread_id))]
 
+    def read_paths(self) -> list[str]:
+        """Files of which the id inside is known."""
+        return [row[0] for row in self._store.rows("SELECT path FROM files WHERE covered IS NOT NULL AND id != ''")]
+
     def put(self, items: Iterable[tuple[str, Entry]]) -> None:
         """Keep entries by path."""
         self._store.write_many(_PUT, [self._values(path, entry) for path, entry in items])

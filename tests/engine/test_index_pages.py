@@ -18,7 +18,7 @@ from engine.index import Bound, Index, Query
 from engine.index.entry import Entry
 from engine.index.tables import FILE_NAME
 from projections.catalog import EMPTY, fold
-from rollouts.layout import Home
+from rollouts.layout import Home, meta_id
 from rollouts.lines import Record
 from tests.engine.homes import (
     START,
@@ -217,6 +217,26 @@ async def test_the_id_inside_counts_when_the_name_says_another(tmp_path: Path, i
     write(place(tmp_path, thread_id(1)), [meta(thread_id(2)), said("hi")])
     assert await ids(index) == [thread_id(2)]
     assert index.find(thread_id(2)) == place(tmp_path, thread_id(1))
+
+
+@pytest.mark.anyio
+async def test_looking_for_an_unknown_id_opens_no_file_that_is_known(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        thread(tmp_path, number)
+    await index.sweep()
+    odd = write(tmp_path / "sessions" / "odd.jsonl", [meta(thread_id(9)), said("odd")])
+    opened: list[Path] = []
+
+    def counted(path: Path) -> str | None:
+        opened.append(path)
+        return meta_id(path)
+
+    monkeypatch.setattr("rollouts.layout.meta_id", counted)
+    assert index.find(thread_id(77)) is None
+    assert index.find(thread_id(9).upper()) == odd
+    assert opened == [odd, odd]
 
 
 @pytest.mark.anyio
