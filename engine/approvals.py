@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from engine.commands import is_known_safe, plain_commands
 from engine.commands.rules import Rules
+from engine.commands.safety import is_known_safe
+from engine.commands.words import plain_commands, script_of
 from engine.permissions.writable import can_write
 from engine.settings import Settings
 from projections import protocol as p
@@ -134,5 +135,6 @@ class Judge:
     def _amendment(self, argv: tuple[str, ...], escalation: Escalation) -> tuple[str, ...] | None:
         if escalation.prefix:
             return escalation.prefix
-        commands = plain_commands(argv)
-        return tuple(commands[0]) if commands else None
+        script = script_of(argv)
+        commands = plain_commands(script) if script is not None else None
+        return tuple(commands[0].words) if commands else None

@@ -20,7 +20,14 @@ class EngineError(Exception):
 
 
 class BadRequest(EngineError):
-    """The request cannot be served: bad id, wrong state, refused option (JSON-RPC -32600)."""
+    """The request cannot be served: bad id, wrong state, refused option (JSON-RPC -32600).
+
+    :param data: machine-readable details; None for none.
+    """
+
+    def __init__(self, message: str, data: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.data = data
 
 
 class BadValue(EngineError):

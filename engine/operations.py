@@ -15,14 +15,17 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from engine import compaction
 from engine.calls.specs import tool_specs
 from engine.config import DEMO
 from engine.model import endpoint, request
 from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
+from engine.model.shell_outputs import structured_outputs
 from engine.settings_forms import sandbox_tag
 from engine.tool_operations import TOOL_OPERATIONS
 from engine.turn.ops import Ask, Op, Sample, Wait
+from engine.turn.scripts.compact import CompactRemotely, Rewrite, Rewritten, Summarise
 from projections import window
 
 if TYPE_CHECKING:
@@ -59,12 +62,8 @@ class Operations:
         return await _TABLE[type(op)](self, thread, op, report)
 
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
-        settings = thread.turn_settings
-        target = endpoint.resolve(settings.config.provider, os.environ)
-        async with aclosing(self._sampler(settings).stream(self._request(thread, settings, op), target)) as events:
-            async for event in events:
-                report(event)
-                await anyio.lowlevel.checkpoint()
+        settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
+        await self._stream(thread, self._prompt(thread), settings, report)
 
     async def _wait(self, thread: Thread, op: Wait, report: Report) -> None:
         await anyio.sleep(op.seconds)
@@ -77,38 +76,90 @@ class Operations:
             self._demo if settings.provider_id == DEMO and settings.config.provider.base_url is None else self._client
         )
 
-    def _request(self, thread: Thread, settings: Settings, op: Sample) -> request.ModelRequest:
-        history = thread.journal.state.window
-        return request.build(
-            request.Prompt(
-                instructions=settings.base_instructions,
-                input=window.request_items(history.items),
-                tools=tool_specs(settings),
-                output_schema=settings.output_schema,
-            ),
-            request.RequestSettings(
-                thread_id=thread.id,
-                turn_id=op.turn_id,
-                model=settings.info,
-                installation_id=self._installation_id,
-                originator=self._originator(),
-                user_agent=self._user_agent(),
-                sandbox=sandbox_tag(settings.sandbox),
-                window=history.compactions,
-                effort=settings.effort,
-                summary=settings.summary,
-                verbosity=settings.verbosity,
-                service_tier=settings.service_tier,
-                turn_state=op.turn_state,
-                client_metadata=op.client_metadata or {},
-                workspaces=thread.workspaces,
-                store=endpoint.is_azure(settings.config.provider),
-            ),
+    async def _summarise(self, thread: Thread, op: Summarise, report: Report) -> None:
+        settings = thread.turn_settings
+        prompt = request.Prompt(
+            instructions=settings.base_instructions,
+            input=compaction.summary_input(thread.journal.state.window.items, op.drop, settings),
+            parallel_tool_calls=False,
+        )
+        await self._stream(thread, prompt, self._circumstances(thread, op.turn_id), report)
+
+    async def _compact_remotely(self, thread: Thread, op: CompactRemotely, report: Report) -> Rewritten:
+        settings = thread.turn_settings
+        target = endpoint.resolve(settings.config.provider, os.environ)
+        asked = request.build(self._prompt(thread), self._circumstances(thread, op.turn_id))
+        body = {name: getattr(asked.body, name) for name in _REMOTE_FIELDS}
+        kept = {name: value for name, value in body.items() if value is not msgspec.UNSET}
+        answer = await self._client.post(msgspec.json.encode(kept), asked.headers, target, "responses/compact")
+        output = msgspec.json.decode(answer, type=_Compacted).output
+        return compaction.received(output, settings)
+
+    async def _rewrite(self, thread: Thread, op: Rewrite, report: Report) -> Rewritten:
+        window = thread.journal.state.window
+        return compaction.rewritten(window, op.summary, thread.turn_settings, thread.clock, mid_turn=op.mid_turn)
+
+    async def _stream(
+        self, thread: Thread, prompt: request.Prompt, settings: request.RequestSettings, report: Report
+    ) -> None:
+        target = endpoint.resolve(thread.turn_settings.config.provider, os.environ)
+        stream = self._sampler(thread.turn_settings).stream(request.build(prompt, settings), target)
+        async with aclosing(stream) as events:
+            async for event in events:
+                report(event)
+                await anyio.lowlevel.checkpoint()
+
+    def _prompt(self, thread: Thread) -> request.Prompt:
+        settings = thread.turn_settings
+        items = window.request_items(thread.journal.state.window.items)
+        if settings.info.apply_patch_tool_type == "freeform":
+            items = structured_outputs(items)
+        return request.Prompt(
+            instructions=settings.base_instructions,
+            input=items,
+            tools=tool_specs(settings),
+            output_schema=settings.output_schema,
         )
 
+    def _circumstances(
+        self,
+        thread: Thread,
+        turn_id: str,
+        client_metadata: Mapping[str, str] | None = None,
+        turn_state: str | None = None,
+    ) -> request.RequestSettings:
+        settings = thread.turn_settings
+        return request.RequestSettings(
+            thread_id=thread.id,
+            turn_id=turn_id,
+            model=settings.info,
+            installation_id=self._installation_id,
+            originator=self._originator(),
+            user_agent=self._user_agent(),
+            sandbox=sandbox_tag(settings.sandbox),
+            window=thread.journal.state.window.compactions,
+            effort=settings.effort,
+            summary=settings.summary,
+            verbosity=settings.verbosity,
+            service_tier=settings.service_tier,
+            turn_state=turn_state,
+            client_metadata=client_metadata or {},
+            workspaces=thread.workspaces,
+            store=endpoint.is_azure(settings.config.provider),
+        )
+
+
+class _Compacted(msgspec.Struct):
+    output: tuple[msgspec.Raw, ...]
+
+
+_REMOTE_FIELDS = ("model", "input", "instructions", "tools", "parallel_tool_calls", "reasoning", "text")
 
 _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report], Awaitable[object]]] = {
     Sample: Operations._sample,
     Wait: Operations._wait,
     Ask: Operations._ask,
+    Summarise: Operations._summarise,
+    CompactRemotely: Operations._compact_remotely,
+    Rewrite: Operations._rewrite,
 }

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from engine.clock import Clock
 from engine.context import changes, observe
 from engine.errors import BadRequest, BadValue
-from engine.model.endpoint import stream_retries
+from engine.model.endpoint import remote_compaction, stream_retries
 from engine.settings import Settings, lasting
 from engine.settings_forms import turn_context
 from engine.thread import Thread
 from engine.turn.effects import Steer, Submission
+from engine.turn.scripts.compact import compact_turn
 from engine.turn.scripts.regular import regular
 from engine.turn.setup import TurnSetup
 from projections import protocol as p
@@ -40,6 +41,10 @@ def check_size(given: Sequence[p.UserInput]) -> None:
 async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settings, clock: Clock) -> None:
     """Start a turn, or let the input join the running one, whose settings stay as they are. Owner only."""
     thread.settings = lasting(settings, thread.settings)
+    if thread.kind is not None and thread.kind != "regular":
+        # The reference loses this input; ours begins a turn with it when the running one is over.
+        thread.after_turn(lambda: begin(thread, turn_id, user, settings, clock))
+        return
     if thread.running:
         await thread.feed(Steer(clock.now(), user))
         return
@@ -47,7 +52,7 @@ async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settin
         thread.record([ev.ErrorEvent(message="input must not be empty", codex_error_info="bad_request")])
         return
     setup = turn_setup(thread, turn_id, user, settings, clock)
-    await thread.start(turn_id, settings, lambda turn: regular(turn, setup))
+    await thread.start(turn_id, settings, "regular", lambda turn: regular(turn, setup))
 
 
 async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: Clock) -> str:
@@ -58,23 +63,46 @@ async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: 
     active = thread.overlay.open_turn_id
     if active is None or not thread.running:
         raise BadRequest("no active turn to steer")
+    if thread.kind in ("review", "compact"):
+        raise not_steerable(thread.kind)
     if expected_turn_id != active:
         raise BadRequest(f"expected active turn id `{expected_turn_id}` but found `{active}`")
     await thread.feed(Steer(clock.now(), user))
     return active
 
 
+async def compact(thread: Thread, turn_id: str, clock: Clock) -> None:
+    """Start a turn that only compacts, now or after the running one. Owner only."""
+    if thread.running:
+        thread.after_turn(lambda: compact(thread, turn_id, clock))
+        return
+    setup = turn_setup(thread, turn_id, None, thread.settings, clock)
+    await thread.start(turn_id, thread.settings, "compact", lambda turn: compact_turn(turn, setup))
+
+
+def not_steerable(kind: str) -> BadRequest:
+    """The refusal to steer a turn of this kind."""
+    message = f"cannot steer a {kind} turn"
+    info = {"activeTurnNotSteerable": {"turnKind": kind}}
+    return BadRequest(message, {"message": message, "codexErrorInfo": info, "additionalDetails": None})
+
+
 def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: Settings, clock: Clock) -> TurnSetup:
     """What a regular turn is given: the context that is new or changed, and the limits it runs under."""
     environment = observe(clock)
-    context = changes(thread.journal.state.window.context, settings, environment)
+    window = thread.journal.state.window
     return TurnSetup(
         thread_id=thread.id,
         input=user,
-        opening=(*context, turn_context(settings, turn_id, environment)),
+        opening=tuple(changes(window.context, settings, environment)),
+        full_opening=tuple(changes(None, settings, environment)),
+        context=turn_context(settings, turn_id, environment),
         context_window=settings.info.effective_window,
         mode=settings.mode,
         model=settings.model,
+        compact_at=settings.info.compact_limit,
+        remote_compaction=remote_compaction(settings.config.provider),
+        history_items=len(window.items),
         stream_max_retries=stream_retries(settings.config.provider),
         show_raw_reasoning=settings.config.show_raw_agent_reasoning,
         warnings=warnings(settings),

@@ -14,7 +14,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -34,6 +34,7 @@ from engine.notes import Sink
 from engine.operations import Operations
 from engine.overlay import Overlay
 from engine.patch import files
+from engine.patch.stream import PatchStream
 from engine.patch.turn_diff import TurnDiff
 from engine.processes.store import Store
 from engine.publish import Scene, notifications, status_note
@@ -55,6 +56,7 @@ from rollouts import events as ev
 from rollouts.log import LogError
 
 T = TypeVar("T")
+TurnKind = Literal["regular", "compact", "review", "shell"]
 logger = logging.getLogger(__name__)
 
 
@@ -93,13 +95,16 @@ class Thread:
         self._store: Store | None = None
         self._operations = operations
         self._sink = sink
-        self._clock = clock
+        self.clock = clock
         self._index = index
         self._ids = (str(uuid4()) for _ in itertools.count())
         self._internal = itertools.count(1)
         self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
         self._machine: Machine | None = None
         self._scopes: dict[int, anyio.CancelScope] = {}
+        self.kind: TurnKind | None = None
+        """What kind of turn runs; None when none does."""
+        self._later: list[Callable[[], Awaitable[None]]] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
         self._over = anyio.Event()
@@ -151,7 +156,7 @@ class Thread:
                 answered()
                 return
             self._interrupts.append(answered)
-            await self.feed(Interrupt(self._clock.now()))
+            await self.feed(Interrupt(self.clock.now()))
 
         self.post(interrupted)
 
@@ -185,10 +190,17 @@ class Thread:
         self.journal.log.close()
         self._over.set()
 
-    async def start(self, turn_id: str, settings: Settings, main: Callable[[Turn], Script]) -> None:
+    def after_turn(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Run `action` when the running turn is over. Owner only."""
+        self._later.append(action)
+
+    async def start(self, turn_id: str, settings: Settings, kind: TurnKind, main: Callable[[Turn], Script]) -> None:
         """Run a turn with these settings. Owner only; no turn may be open."""
+        self.kind = kind
         self.turn_settings = settings
-        turn = Turn(turn_id, self._ids, self._clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
+        turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
+        if settings.config.feature("apply_patch_streaming_events"):
+            turn.follow_patch = PatchStream
         self._machine = Machine(turn, main)
         await self._carry_out(self._machine.start())
 
@@ -216,8 +228,7 @@ class Thread:
         self.journal.append(events)
         if finish:
             await anyio.to_thread.run_sync(self.journal.sync)
-            self._machine = None
-            self._answer_interrupts()
+            self._over_with_turn()
         self._publish(events)
         for effect in effects:
             if isinstance(effect, Start):
@@ -255,7 +266,7 @@ class Thread:
             except Exception as error:
                 failed = error
             self._scopes.pop(key, None)
-            now = self._clock.now()
+            now = self.clock.now()
             self.post(lambda: self.feed(Done(now, key, result, failed)))
 
     def tell(self, *events: ev.Body) -> None:
@@ -277,7 +288,7 @@ class Thread:
             raise
 
     def _report(self, key: int, data: object) -> None:
-        given = Progress(self._clock.now(), key, data)
+        given = Progress(self.clock.now(), key, data)
         self.post(lambda: self.feed(given))
 
     def _publish(self, events: Iterable[ev.Body], submission_id: str | None = None) -> None:
@@ -291,22 +302,26 @@ class Thread:
             for note in notifications(event, Scene(self.id, submission_id or self.overlay.turn_id or "", self.overlay)):
                 self._sink.publish(note)
 
-    def _answer_interrupts(self) -> None:
+    def _over_with_turn(self) -> None:
+        self._machine = None
+        self.kind = None
+        later, self._later = self._later, []
+        for action in later:
+            self.post(action)
         answered, self._interrupts = self._interrupts, []
         for answer in answered:
             answer()
 
     def _cut_off(self, reason: str) -> None:
         """The log refused or we have a bug: end the turn for clients without touching the log again."""
-        self._machine = None
+        self._over_with_turn()
         for scope in self._scopes.values():
             scope.cancel()
         self._scopes.clear()
-        self._answer_interrupts()
         turn_id = self.overlay.open_turn_id
         self._publish([ev.ErrorEvent(message=reason, codex_error_info="other")])
         if turn_id is not None:
-            now = self._clock.now()
+            now = self.clock.now()
             self._publish(
                 [ev.TaskComplete(turn_id=turn_id, last_agent_message=None, completed_at=int(now.timestamp()))]
             )

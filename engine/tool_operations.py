@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
-from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, Type, VerifyPatch
+from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, Type, VerifyPatch
 from engine.commands import parse_command
 from engine.commands.rules import append_rule
+from engine.context.user_input import guessed_type, image_url
+from engine.errors import os_reason
 from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import Verified
 from engine.processes.environment import environment, plain_output, policy_of
-from engine.processes.spawn import Command, Size, SpawnError
 from engine.processes.session import StdinClosed
+from engine.processes.spawn import Command, Size, SpawnError
 from engine.processes.store import Running, UnknownProcess
 from engine.sandbox import SandboxUnsupported, sandboxed
 from engine.turn.ops import Op
@@ -152,10 +155,30 @@ async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     return await anyio.to_thread.run_sync(write)
 
 
+async def _read_image(thread: Thread, op: ReadImage) -> str:
+    def read() -> bytes:
+        path = Path(op.path)
+        if not path.exists():
+            raise CallFailed(f"unable to locate image at `{op.path}`: No such file or directory (os error 2)")
+        if not path.is_file():
+            raise CallFailed(f"image path `{op.path}` is not a file")
+        return path.read_bytes()
+
+    try:
+        url = image_url(await anyio.to_thread.run_sync(read))
+    except OSError as error:
+        raise CallFailed(f"unable to read image at `{op.path}`: {os_reason(error)}") from error
+    if url is None:
+        kind = guessed_type(op.path)
+        raise CallFailed(f"unable to process image at `{op.path}`: unsupported image `{kind}`")
+    return url
+
+
 TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] = {
     Exec: _exec,
     Type: _type,
     AllowPrefix: _allow_prefix,
     VerifyPatch: _verify,
     ApplyPatch: _apply,
+    ReadImage: _read_image,
 }

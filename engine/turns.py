@@ -62,6 +62,15 @@ class Turns:
         """
         self._threads.get(params.thread_id).interrupt(answered)
 
+    def compact(self, params: p.ThreadCompactStartParams) -> Callable[[], None]:
+        """A turn that only compacts; calling the value lets it begin.
+
+        :raises BadRequest: unknown thread.
+        """
+        thread = self._threads.get(params.thread_id)
+        turn_id = self._threads.layout.new_id(self._clock.now())
+        return lambda: thread.post(lambda: submissions.compact(thread, turn_id, self._clock))
+
     def _submission(self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None) -> Submission:
         skills = discover(thread.settings.config, thread.settings.cwd).skills if given else ()
         return user_input(given, skills, metadata)

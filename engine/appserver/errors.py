@@ -39,7 +39,7 @@ def rpc_error(error: Exception) -> RpcError:
     """What the client is told about an exception of a handler; bugs are logged with their traceback."""
     if isinstance(error, EngineError):
         code = next((_CODES[t] for t in type(error).__mro__ if t in _CODES), INTERNAL_ERROR)
-        data = UNSET if not isinstance(error, BadValue) or error.data is None else error.data
+        data = UNSET if not isinstance(error, BadRequest | BadValue) or error.data is None else error.data
         return RpcError(code, error.message, data)
     log.error("bug: a request failed with an unforeseen error", exc_info=error)
     return RpcError(INTERNAL_ERROR, "internal error")

@@ -70,7 +70,7 @@ def approve_command(
     if words:
         yield Run(AllowPrefix(words))
         saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
-        turn.emit(ev.Message(role="developer", content=(ev.InputText(saved),)))
+        turn.beside.append(ev.Message(role="developer", content=(ev.InputText(saved),)))
     return Permit(sandboxed=False, asked=True)
 
 

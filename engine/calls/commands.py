@@ -104,7 +104,7 @@ def patch_in_shell(
     if form is None:
         return None
     text = f"Warning: apply_patch was requested via {tool}. Use the apply_patch tool instead of exec_command."
-    turn.emit(ev.Message(role="user", content=(ev.InputText(text),)))
+    turn.beside.append(ev.Message(role="user", content=(ev.InputText(text),)))
     folder = resolve(cwd, form.workdir) if form.workdir else cwd
     started = turn.now
     output = yield from apply_patch(box, turn, call.call_id, form.patch, folder)

@@ -70,3 +70,9 @@ class Applied(msgspec.Struct, frozen=True):
     success: bool
     diff: str | None
     seconds: float
+
+
+class ReadImage(Op, frozen=True):
+    """Read an image file. Result: its data URL. Error: `CallFailed`."""
+
+    path: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from engine.calls import commands, patch
+from engine.calls import asking, commands, image, patch
 from engine.calls.plan import update_plan
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -42,6 +42,10 @@ class Toolbox:
             if custom is None or not self._offered(item.name):
                 raise CallFailed(f"unsupported custom tool call: {item.name}")
             return (yield from custom(self, turn, item))
+        if any(
+            (tool.namespace, tool.name) == (item.namespace, item.name) for tool in self.settings.dynamic_tools or ()
+        ):
+            return (yield from asking.dynamic_tool(self, turn, item))
         function = None if item.namespace else _FUNCTIONS.get(item.name)
         if function is None or not self._offered(item.name):
             raise CallFailed(f"unsupported call: {item.namespace or ''}{item.name}")
@@ -61,6 +65,8 @@ _FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
     "exec_command": commands.exec_command,
     "write_stdin": commands.write_stdin,
     "apply_patch": patch.apply_patch_function,
+    "request_user_input": asking.request_user_input,
+    "view_image": image.view_image,
 }
 _CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
     "apply_patch": patch.apply_patch_custom,

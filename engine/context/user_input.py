@@ -70,12 +70,21 @@ def _local_image(path: str, number: int) -> list[ev.ContentItem]:
         data = Path(path).read_bytes()
     except OSError as error:
         return [ev.InputText(f"Codex could not read the local image at `{path}`: {os_error(error)}")]
-    kind = next((kind for kind, marks in _FORMATS.items() if _has(data, marks)), None)
-    if kind is None:
-        guess = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        return [ev.InputText(f"Codex cannot attach image at `{path}`: unsupported image `{guess}`.")]
-    url = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    url = image_url(data)
+    if url is None:
+        return [ev.InputText(f"Codex cannot attach image at `{path}`: unsupported image `{guessed_type(path)}`.")]
     return _image(f"<image name=[Image #{number}]>", url)
+
+
+def image_url(data: bytes) -> str | None:
+    """The data URL of an image in a format that models take; None for anything else."""
+    kind = next((kind for kind, marks in _FORMATS.items() if _has(data, marks)), None)
+    return None if kind is None else f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def guessed_type(path: str) -> str:
+    """The media type that the name of a file suggests."""
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 def _has(data: bytes, marks: Mapping[int, bytes]) -> bool:

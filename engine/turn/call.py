@@ -21,6 +21,9 @@ def run_calls(turn: Turn) -> Script:
 
 def record_outputs(turn: Turn) -> bool:
     """Record the outputs of all calls of the reply, in call order; says whether there were any."""
+    beside, turn.beside = turn.beside, []
+    for item in beside:
+        turn.emit(item)
     calls, turn.calls = turn.calls, []
     for call in calls:
         turn.emit(call.result)

@@ -22,7 +22,6 @@ def aborted_marker() -> ev.Message:
 
 def complete(turn: Turn, last_message: str | None) -> None:
     """The model has nothing more to do."""
-    turn.show_diff()
     turn.emit(
         ev.TaskComplete(
             turn_id=turn.id,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from engine.turn.effects import (
     Cancel,
@@ -81,6 +81,16 @@ Serve = Callable[["Turn", CallItem], Script]
 """Gives the script of a call; its result is the output for the model (`ev.OutputBody`)."""
 
 
+class PatchFollower(Protocol):
+    """Reads a patch while the model writes it; times in seconds. Gives the changes when clients are to hear of them."""
+
+    def feed(self, now: float, delta: str) -> dict[str, ev.FileChange] | None:
+        """Take another piece."""
+
+    def flush(self) -> dict[str, ev.FileChange] | None:
+        """The patch is complete: what was held back."""
+
+
 class Turn:
     """What a script sees of its turn: emit, spawn, pending input, time and ids."""
 
@@ -106,6 +116,10 @@ class Turn:
         """What the server wants echoed on the later requests of this turn (spec turns 4.2)."""
         self.rerouted = False
         """Whether the user was told that another model answers."""
+        self.follow_patch: Callable[[], PatchFollower] | None = None
+        """Makes a follower for each patch, when clients are to see patches grow."""
+        self.beside: list[ev.ResponseItem] = []
+        """What the model is told right before the next recorded outputs."""
         self.diff: str | None = None
         """What the turn has changed in files so far, as clients see it; None if nothing."""
         self._interrupted_by: ev.AbortReason | None = None

@@ -34,13 +34,14 @@ def sample(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> Scr
             if failure.retry is None or retries == setup.stream_max_retries:
                 raise TurnFailed(failure.message, failure.info) from failure
             retries += 1
-            turn.emit(_reconnecting(failure, retries, setup.stream_max_retries))
+            turn.emit(reconnecting(failure, retries, setup.stream_max_retries))
             yield Run(Wait(failure.retry.delay or FIRST_RETRY_SECONDS * 2 ** (retries - 1) * next(turn.jitter)))
         else:
             return reply.last_message
 
 
-def _reconnecting(failure: ModelFailure, attempt: int, limit: int) -> ev.StreamError:
+def reconnecting(failure: ModelFailure, attempt: int, limit: int) -> ev.StreamError:
+    """What clients hear before another attempt."""
     return ev.StreamError(
         message=f"Reconnecting... {attempt}/{limit}",
         codex_error_info=failure.reconnect_info.file(),

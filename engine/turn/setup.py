@@ -14,13 +14,20 @@ class TurnSetup(msgspec.Struct, frozen=True):
 
     thread_id: str
     input: Submission | None
-    opening: tuple[ev.Body, ...]
-    """Context messages that are new or changed, then the `turn_context`."""
+    opening: tuple[ev.Message, ...]
+    """Context messages that are new or changed."""
+    full_opening: tuple[ev.Message, ...]
+    """All context messages, for a history that has lost them."""
+    context: ev.TurnContext
     context_window: int | None
     """Effective window of the model in tokens (spec token-usage 2)."""
     mode: str = "default"
     """Collaboration mode kind."""
     model: str = ""
+    compact_at: int | None = None
+    """Tokens of context from which the history is compacted first."""
+    remote_compaction: bool = False
+    history_items: int = 0
     stream_max_retries: int = 5
     show_raw_reasoning: bool = True
     warnings: tuple[str, ...] = ()

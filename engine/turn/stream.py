@@ -14,7 +14,7 @@ import msgspec
 from engine.turn import replies as rp
 from engine.turn.call import start_call
 from engine.turn.items import legacy, turn_item
-from engine.turn.machine import Turn
+from engine.turn.machine import PatchFollower, Turn
 from engine.turn.plan_block import Kind, PlanParser, split
 from engine.turn.setup import TurnSetup
 from projections import usage
@@ -32,6 +32,8 @@ class Reply:
         """Id of the item that is being streamed; pieces without an id of their own belong to it."""
         self._started: set[str] = set()
         self._plan: PlanParser | None = None
+        self._patches: dict[str, tuple[str, PatchFollower]] = {}
+        """Patches the model is writing: call id and follower by item id and by call id."""
         self.last_message: str | None = None
         """Text of the last assistant message of this reply."""
 
@@ -73,6 +75,18 @@ class Reply:
         item = turn_item(self._active, event.item)
         if item is not None:
             self._start(item)
+        follow = self._turn.follow_patch
+        if follow is not None and isinstance(event.item, ev.CustomToolCall) and event.item.name == "apply_patch":
+            self._patches[self._active] = self._patches[event.item.call_id] = (event.item.call_id, follow())
+
+    def _patch_piece(self, event: rp.CustomInputDelta) -> None:
+        call_id, follower = self._patches.get(event.item_id or event.call_id or "", (None, None))
+        if call_id is not None and follower is not None:
+            self._patch_changed(call_id, follower.feed(self._turn.now.timestamp(), event.delta))
+
+    def _patch_changed(self, call_id: str, changes: dict[str, ev.FileChange] | None) -> None:
+        if changes is not None:
+            self._turn.emit(ev.PatchApplyUpdated(call_id=call_id, changes=changes))
 
     def _text(self, event: rp.TextDelta) -> None:
         if self._plan is None:
@@ -138,15 +152,23 @@ class Reply:
             shown = self._without_plan(shown)
         if shown is not None:
             if shown.id not in self._started:
-                self._start(shown)
+                self._start(self._unsaid(shown))
             self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
             for told in legacy(shown, self._setup.show_raw_reasoning):
                 self._turn.emit(told)
         if isinstance(shown, ev.AgentMessageItem):
             self.last_message = "".join(part.text for part in shown.content) or self.last_message
         self._turn.emit(item)
+        if isinstance(item, ev.CustomToolCall) and item.call_id in self._patches:
+            self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
         if isinstance(item, ev.FunctionCall | ev.CustomToolCall):
             start_call(self._turn, item)
+
+    def _unsaid(self, shown: ev.TurnItem) -> ev.TurnItem:
+        """An item that starts and ends at once shows all of it; in plan mode a message starts empty (observed)."""
+        if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
+            return msgspec.structs.replace(shown, content=())
+        return shown
 
     def _without_plan(self, shown: ev.AgentMessageItem) -> ev.AgentMessageItem:
         """Complete the plan that the message holds, and leave it out of the message."""
@@ -168,7 +190,6 @@ class Reply:
 
     def _completed(self, event: rp.Completed) -> None:
         self._turn.count(usage.after_reply(self._turn.usage, event.usage, self._setup.context_window))
-        self._turn.show_diff()
 
     def _ignored(self, event: rp.StreamEvent) -> None:
         """Pieces that say nothing to clients or the log."""
@@ -181,9 +202,29 @@ _TAKE: dict[type, Callable[[Reply, Any], None]] = {
     rp.SummaryPartAdded: Reply._part,
     rp.SummaryTextDelta: Reply._summary,
     rp.ReasoningTextDelta: Reply._raw,
-    rp.CustomInputDelta: Reply._ignored,
+    rp.CustomInputDelta: Reply._patch_piece,
     rp.Created: Reply._ignored,
     rp.RateLimits: Reply._limits,
     rp.ItemDone: Reply._done,
     rp.Completed: Reply._completed,
 }
+
+
+class Summary:
+    """Takes the stream of a compaction: its usage counts, its text is kept, nothing of it is shown."""
+
+    def __init__(self, turn: Turn, setup: TurnSetup) -> None:
+        self._turn = turn
+        self._setup = setup
+        self.text = ""
+
+    def take(self, event: rp.StreamEvent) -> None:
+        """Handle one stream event."""
+        match event:
+            case rp.Headers(rate_limits=snapshots):
+                for snapshot in snapshots:
+                    self._turn.count(usage.after_headers(self._turn.usage, snapshot))
+            case rp.ItemDone(item=ev.Message(role="assistant") as message):
+                self.text = "".join(part.text for part in message.content if isinstance(part, ev.OutputText))
+            case rp.Completed():
+                self._turn.count(usage.after_reply(self._turn.usage, event.usage, self._setup.context_window))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from engine.calls.plan import update_plan
 from engine.turn import replies as rp
@@ -37,6 +38,9 @@ USAGE = ev.TokenUsage(
 )
 
 
+CONTEXT = ev.TurnContext(cwd="/w", approval_policy="never", sandbox_policy=Raw(b"{}"), model="demo", summary="auto")
+
+
 def submission(text: str) -> Submission:
     return Submission(
         messages=(ev.Message(role="user", content=(ev.InputText(text),)),),
@@ -51,7 +55,15 @@ def ids() -> Iterator[str]:
 
 def setup(**changes: object) -> TurnSetup:
     values: dict[str, object] = {"stream_max_retries": 2, "model": "demo"} | changes
-    return TurnSetup(thread_id="t", input=submission("hi"), opening=(), context_window=1000, **values)  # type: ignore[arg-type]
+    return TurnSetup(
+        thread_id="t",
+        input=submission("hi"),
+        opening=(),
+        full_opening=(),
+        context=CONTEXT,
+        context_window=1000,
+        **values,
+    )  # type: ignore[arg-type]
 
 
 def serve(turn: Turn, item: CallItem) -> Script:
@@ -118,7 +130,7 @@ def test_a_plain_turn_goes_from_task_started_to_task_complete() -> None:
     world.done(1)
     kinds = [type(e.event).__name__ for e in world.effects if isinstance(e, Emit)]
     assert kinds == [
-        "TaskStarted", "Message", "ItemStarted", "ItemCompleted", "UserMessage",
+        "TaskStarted", "TurnContext", "Message", "ItemStarted", "ItemCompleted", "UserMessage",
         "TokenCount",
         "ItemStarted", "ItemCompleted", "AgentMessage", "Message",
         "TokenCount",

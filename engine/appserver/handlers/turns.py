@@ -25,8 +25,14 @@ async def interrupt(ctx: Context, params: p.TurnInterruptParams) -> Deferred:
     return Deferred()
 
 
+async def compact(ctx: Context, params: p.ThreadCompactStartParams) -> Reply:
+    """Sum up the history and go on with the summary."""
+    return Reply({}, ctx.engine.turns.compact(params))
+
+
 HANDLERS: dict[str, Handler] = {
     "turn/start": start,
     "turn/steer": steer,
     "turn/interrupt": interrupt,
+    "thread/compact/start": compact,
 }

@@ -10,6 +10,7 @@ from engine.turn.ending import abort, complete, fail
 from engine.turn.machine import Interrupted, Script, Turn
 from engine.turn.replies import TurnFailed
 from engine.turn.sampling import sample
+from engine.turn.scripts.compact import compact
 from engine.turn.setup import TurnSetup, accept, open_turn
 
 
@@ -19,22 +20,35 @@ def regular(turn: Turn, setup: TurnSetup) -> Script:
     metadata = setup.input.client_metadata if setup.input else None
     last_message: str | None = None
     try:
-        for event in setup.opening:
-            turn.emit(event)
+        opening = setup.opening
+        if _full(turn, setup):
+            yield from compact(turn, setup, mid_turn=False)
+            opening = setup.full_opening
+        for message in opening:
+            turn.emit(message)
+        turn.emit(setup.context)
         if setup.input is not None:
             accept(turn, setup, setup.input)
         while True:
             last_message = (yield from sample(turn, setup, metadata)) or last_message
             called = yield from run_calls(turn)
+            turn.show_diff()
             waiting, turn.pending = turn.pending, []
             for user in waiting:
                 accept(turn, setup, user)
                 metadata = user.client_metadata if user.client_metadata is not None else metadata
             if not called and not waiting:
                 break
+            if _full(turn, setup):
+                yield from compact(turn, setup, mid_turn=True)
     except Interrupted as interruption:
         abort(turn, setup, interruption.reason)
     except TurnFailed as failure:
         fail(turn, failure)
     else:
         complete(turn, last_message)
+
+
+def _full(turn: Turn, setup: TurnSetup) -> bool:
+    """Whether the context has reached the size from which it is compacted."""
+    return setup.compact_at is not None and turn.usage.context_tokens >= setup.compact_at
