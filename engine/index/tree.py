@@ -57,8 +57,10 @@ class Tree:
         for start in range(0, len(folders), _STEP):
             step = folders[start : start + _STEP]
             seen = self._now()
+            # before the look: what a writer reports while it goes on is not taken for lost
+            known = {path: self._rows.in_folder(path) for path in step}
             found = await anyio.to_thread.run_sync(_looks, self._files, step)
-            self._keep(dict(zip(step, found, strict=True)), seen)
+            self._keep(dict(zip(step, found, strict=True)), known, seen)
 
     def _changed(self, path: str, mtime: int, seen: int) -> bool:
         now = self._files.folder_time(path)
@@ -77,15 +79,14 @@ class Tree:
             [(path, path.partition("/")[0]) for path in folders],
         )
 
-    def _keep(self, looks: Mapping[str, Seen | None], seen: int) -> None:
+    def _keep(self, looks: Mapping[str, Seen | None], known: Mapping[str, set[str]], seen: int) -> None:
         """Take over what was found in folders; None is one that is gone."""
         lost: set[str] = set()
         new: set[str] = set()
         for folder, content in looks.items():
             found = {f"{folder}/{name}" for name in content.rollouts} if content and is_shelf(folder) else set()
-            known = self._rows.in_folder(folder)
-            lost |= known - found
-            new |= found - known
+            lost |= known[folder] - found
+            new |= found - known[folder]
         self._rows.drop(lost)
         self._rows.add_bare(sorted(new))
         self._note(
