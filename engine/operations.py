@@ -16,14 +16,15 @@ import anyio.lowlevel
 import msgspec
 
 from engine import compaction
+from engine.calls.ops import RunShell
 from engine.calls.specs import tool_specs
 from engine.config import DEMO
 from engine.model import endpoint, request
 from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
-from engine.model.shell_outputs import structured_outputs
+from engine.outputs import for_request
 from engine.settings_forms import sandbox_tag
-from engine.tool_operations import TOOL_OPERATIONS
+from engine.tool_operations import TOOL_OPERATIONS, run_shell
 from engine.turn.ops import Ask, Op, Sample, Wait
 from engine.turn.scripts.compact import CompactRemotely, Rewrite, Rewritten, Summarise
 from projections import window
@@ -64,6 +65,9 @@ class Operations:
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
         settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
         await self._stream(thread, self._prompt(thread), settings, report)
+
+    async def _run_shell(self, thread: Thread, op: RunShell, report: Report) -> object:
+        return await run_shell(thread, op, report)
 
     async def _wait(self, thread: Thread, op: Wait, report: Report) -> None:
         await anyio.sleep(op.seconds)
@@ -111,12 +115,10 @@ class Operations:
 
     def _prompt(self, thread: Thread) -> request.Prompt:
         settings = thread.turn_settings
-        items = window.request_items(thread.journal.state.window.items)
-        if settings.info.apply_patch_tool_type == "freeform":
-            items = structured_outputs(items)
+        history = window.request_items(thread.journal.state.window.items)
         return request.Prompt(
             instructions=settings.base_instructions,
-            input=items,
+            input=for_request(history, settings.info),
             tools=tool_specs(settings),
             output_schema=settings.output_schema,
         )
@@ -162,4 +164,5 @@ _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report]
     Summarise: Operations._summarise,
     CompactRemotely: Operations._compact_remotely,
     Rewrite: Operations._rewrite,
+    RunShell: Operations._run_shell,
 }

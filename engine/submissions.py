@@ -6,15 +6,23 @@ The checks run when the request comes, the rest in the thread's owner, so that t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
+from uuid import uuid4
 
+import msgspec
+
+from engine.calls.ops import RunShell
+from engine.calls.shell import Shown, ran, user_shell_turn
 from engine.clock import Clock
 from engine.context import changes, observe
+from engine.context.environment import user_shell
 from engine.errors import BadRequest, BadValue
 from engine.model.endpoint import remote_compaction, stream_retries
 from engine.settings import Settings, lasting
 from engine.settings_forms import turn_context
 from engine.thread import Thread
-from engine.turn.effects import Steer, Submission
+from engine.tool_operations import run_shell
+from engine.turn.effects import Inject, Steer, Submission
 from engine.turn.scripts.compact import compact_turn
 from engine.turn.scripts.regular import regular
 from engine.turn.setup import TurnSetup
@@ -78,6 +86,39 @@ async def compact(thread: Thread, turn_id: str, clock: Clock) -> None:
         return
     setup = turn_setup(thread, turn_id, None, thread.settings, clock)
     await thread.start(turn_id, thread.settings, "compact", lambda turn: compact_turn(turn, setup))
+
+
+async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> None:
+    """Run a command of the user: as a turn of its own, or beside the running one. Owner only."""
+    settings = thread.settings
+    cwd, policy = str(settings.cwd), settings.info.truncation_policy
+    argv = (user_shell(), "-lc", command)
+    active = thread.overlay.open_turn_id
+    if active is None:
+        setup = turn_setup(thread, turn_id, None, settings, clock)
+        setup = msgspec.structs.replace(setup, warnings=())
+        await thread.start(
+            turn_id, settings, "shell", lambda turn: user_shell_turn(turn, setup, command, argv, cwd, policy)
+        )
+        return
+    op = RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False)
+    shown = Shown(thread.tell, active, str(uuid4()), argv, cwd, "user_shell")
+
+    async def work() -> None:
+        ended = await run_shell(thread, op, lambda data: shown.chunk(cast("bytes", data)))
+        shown.end(ended)
+        message = ran(command, ended, policy)
+
+        async def told() -> None:
+            if thread.running:
+                await thread.feed(Inject(clock.now(), message))
+            else:
+                thread.record([message])
+
+        thread.post(told)
+
+    shown.begin()
+    thread.beside(work)
 
 
 def not_steerable(kind: str) -> BadRequest:

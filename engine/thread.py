@@ -12,9 +12,9 @@ import itertools
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -268,6 +268,11 @@ class Thread:
             self._scopes.pop(key, None)
             now = self.clock.now()
             self.post(lambda: self.feed(Done(now, key, result, failed)))
+
+    def beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run something of the thread's own beside its turns; it ends with the thread."""
+        assert self._tasks is not None
+        self._tasks.start_soon(work)
 
     def tell(self, *events: ev.Body) -> None:
         """Let the owner record events of the thread that no turn step emits, such as output of a background process."""

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from engine import git, settings_forms
 from engine import settings as configured
 from engine.clock import Clock, timestamp
+from engine.config import FEATURES
 from engine.errors import BadRequest
 from engine.forks import copied_lines
 from engine.index import Entry, Index
@@ -141,7 +142,7 @@ class Threads:
         thread = self._load(self._new(meta, settings, created))
         shown = published(thread, self.index)
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (_started(shown),))
+        return Answer(thread_id, result, (_started(shown), *_unstable(thread)))
 
     def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime) -> Thread:
         path = None if settings.ephemeral else self.layout.new_path(meta.id, created)
@@ -217,6 +218,7 @@ class Threads:
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.path, journal, settings)
         answer = self._resumed(thread, params, client)
+        answer = msgspec.structs.replace(answer, then=(*answer.then, *_unstable(thread)))
         recorded = journal.state.window.previous_context
         if recorded is not None and recorded.model != settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, _other_model(thread, recorded.model)))
@@ -324,12 +326,33 @@ def _started(thread: p.Thread) -> Notification:
     return Notification("thread/started", p.ThreadStartedNotification(thread=thread), Everyone())
 
 
+def _unstable(thread: Thread) -> tuple[Notification, ...]:
+    """A notice about switched-on features that are still being built."""
+    config = thread.settings.config
+    names = [name for name, each in FEATURES.items() if each.stage == "underDevelopment" and config.feature(name)]
+    if not names or config.get("suppress_unstable_features_warning", False):
+        return ()
+    message = (
+        f"Features that are still under development are switched on: {', '.join(names)}. They are incomplete and may "
+        "behave in ways you do not expect, or change without notice. To see no more of this notice, set "
+        f"`suppress_unstable_features_warning = true` in {config.home / 'config.toml'}."
+    )
+    return (
+        Notification("warning", p.WarningNotification(thread_id=thread.id, message=message), Subscribers(thread.id)),
+    )
+
+
 def _other_model(thread: Thread, recorded: str) -> Notification:
     message = (
         f"This session was recorded with model `{recorded}` but is resuming with `{thread.settings.model}`. "
         f"Consider switching back to `{recorded}` as it may affect Codex performance."
     )
-    return Notification("warning", p.WarningNotification(thread_id=thread.id, message=message), Subscribers(thread.id))
+    return _warning(thread, message)
+
+
+def _warning(thread: Thread, message: str) -> Notification:
+    note = p.WarningNotification(thread_id=thread.id, message=message)
+    return Notification("warning", note, Subscribers(thread.id))
 
 
 def _failed_to_load(error: Unreadable) -> BadRequest:

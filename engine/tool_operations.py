@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 
-from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, Type, VerifyPatch
+from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
 from engine.commands.rules import append_rule
 from engine.context.user_input import guessed_type, image_url
@@ -19,9 +20,11 @@ from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import Verified
+from engine.processes.buffers import HeadTail, text
 from engine.processes.environment import environment, plain_output, policy_of
-from engine.processes.session import StdinClosed
-from engine.processes.spawn import Command, Size, SpawnError
+from engine.processes.frames import Ended
+from engine.processes.session import Session, StdinClosed
+from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
 from engine.sandbox import SandboxUnsupported, sandboxed
 from engine.turn.ops import Op
@@ -30,6 +33,9 @@ from rollouts import events as ev
 
 if TYPE_CHECKING:
     from engine.thread import Thread
+
+TIMED_OUT = 124
+"""Exit code of a command that was ended because its time was over."""
 
 
 async def _exec(thread: Thread, op: Exec) -> Executed:
@@ -111,13 +117,41 @@ class _Shown:
         return ended, run
 
 
+async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], None]) -> Ended:
+    """Run a command to its end."""
+    settings = thread.turn_settings
+    try:
+        argv = sandboxed(op.argv, settings.sandbox, op.cwd) if op.sandboxed else op.argv
+        output = HeadTail()
+
+        def take(_: Stream, data: bytes) -> None:
+            output.push(data)
+            report(data)
+
+        env = environment(policy_of(settings.config), os.environ, thread.id)
+        session = Session(Command(argv=argv, cwd=op.cwd, env=env, leave_group=True), take)
+    except (SpawnError, SandboxUnsupported) as error:
+        raise CallFailed(f"failed to run the command: {error}") from error
+    timed_out = False
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session.run)
+        with anyio.move_on_after(None if op.timeout_ms is None else op.timeout_ms / 1000) as limit:
+            await session.finished.wait()
+        if limit.cancelled_caught:
+            timed_out = True
+            session.kill()
+            await session.finished.wait()
+    code = TIMED_OUT if timed_out else session.exit_code
+    return Ended(text(output.data()), -1 if code is None else code, session.seconds, timed_out)
+
+
 async def _type(thread: Thread, op: Type) -> Executed:
     try:
         running = thread.processes.get(op.number)
-        if op.chars or running.exit_code is None:
-            thread.tell(ev.TerminalInteraction(call_id=running.call_id, process_id=str(op.number), stdin=op.chars))
         if op.chars:
             await thread.processes.write(running, op.chars)
+        if op.chars or running.exit_code is None:
+            thread.tell(ev.TerminalInteraction(call_id=running.call_id, process_id=str(op.number), stdin=op.chars))
     except (UnknownProcess, StdinClosed) as error:
         raise CallFailed(f"write_stdin failed: {error}") from error
     done = await thread.processes.collect(running, op.yield_ms)

@@ -62,6 +62,26 @@ class Turns:
         """
         self._threads.get(params.thread_id).interrupt(answered)
 
+    def shell(self, params: p.ThreadShellCommandParams) -> Callable[[], None]:
+        """A command of the user; calling the value lets it run.
+
+        :raises BadRequest: no command, or an unknown thread.
+        """
+        command = params.command.strip()
+        if not command:
+            raise BadRequest("command must not be empty")
+        thread = self._threads.get(params.thread_id)
+        turn_id = self._threads.layout.new_id(self._clock.now())
+        return lambda: thread.post(lambda: submissions.shell(thread, turn_id, command, self._clock))
+
+    def clean_terminals(self, params: p.ThreadBackgroundTerminalsCleanParams) -> Callable[[], None]:
+        """End the background commands of a thread; calling the value begins it.
+
+        :raises BadRequest: unknown thread.
+        """
+        thread = self._threads.get(params.thread_id)
+        return lambda: thread.beside(thread.processes.clean)
+
     def compact(self, params: p.ThreadCompactStartParams) -> Callable[[], None]:
         """A turn that only compacts; calling the value lets it begin.
 

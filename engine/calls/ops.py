@@ -35,6 +35,18 @@ class Executed(msgspec.Struct, frozen=True):
     number: int
 
 
+class RunShell(Op, frozen=True, kw_only=True):
+    """Run a command to its end, or until the time is over. Progress: `bytes` of output. Result: `Ended`.
+
+    Error: `CallFailed`.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    timeout_ms: int | None
+    sandboxed: bool
+
+
 class Type(Op, frozen=True):
     """Write to the stdin of a running command, or just look at it. Result: `Executed`. Error: `CallFailed`."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from engine.calls import asking, commands, image, patch
+from engine.calls import asking, commands, image, patch, shell
 from engine.calls.plan import update_plan
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -67,6 +67,8 @@ _FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
     "apply_patch": patch.apply_patch_function,
     "request_user_input": asking.request_user_input,
     "view_image": image.view_image,
+    "shell_command": shell.shell_command,
+    "shell": shell.shell,
 }
 _CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
     "apply_patch": patch.apply_patch_custom,

@@ -32,6 +32,13 @@ class Steer(msgspec.Struct, frozen=True):
     input: Submission
 
 
+class Inject(msgspec.Struct, frozen=True):
+    """Something the model is to be told once the current step is through; it does not prolong the turn."""
+
+    now: datetime
+    message: ev.Message
+
+
 class Interrupt(msgspec.Struct, frozen=True):
     """The user wants the turn to end."""
 
@@ -56,7 +63,7 @@ class Done(msgspec.Struct, frozen=True):
     error: Exception | None = None
 
 
-Input = Steer | Interrupt | Progress | Done
+Input = Steer | Inject | Interrupt | Progress | Done
 
 
 class Emit(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ def complete(turn: Turn, last_message: str | None) -> None:
 
 def fail(turn: Turn, failure: TurnFailed) -> None:
     """The turn cannot go on; the thread can."""
+    turn.tell_model()
     turn.emit(ev.ErrorEvent(message=failure.message, codex_error_info=failure.info.file()))
     turn.emit(ev.TurnErrorLine(turn_id=turn.id, message=failure.message, codex_error_info=failure.info.file()))
     turn.emit(
@@ -52,6 +53,7 @@ def fail(turn: Turn, failure: TurnFailed) -> None:
 def abort(turn: Turn, setup: TurnSetup, reason: ev.AbortReason) -> None:
     """Interrupted. Input the client heard acknowledged but the model never saw is kept (the reference drops it)."""
     record_outputs(turn)
+    turn.tell_model()
     waiting, turn.pending = turn.pending, []
     for user in waiting:
         accept(turn, setup, user)

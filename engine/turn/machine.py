@@ -22,6 +22,7 @@ from engine.turn.effects import (
     Effect,
     Emit,
     Finish,
+    Inject,
     Input,
     Interrupt,
     Progress,
@@ -108,6 +109,8 @@ class Turn:
         self.started = now
         self.pending: list[Submission] = []
         """Input that came while a reply was streaming."""
+        self.told: list[ev.Message] = []
+        """What the model is to be told after the current step."""
         self.calls: list[Task] = []
         """Calls of the current reply whose outputs are not recorded yet, in call order."""
         self.first_token_ms: int | None = None
@@ -143,6 +146,12 @@ class Turn:
     def finish(self, outcome: str) -> None:
         """Say that the turn is over; nothing may be emitted after it."""
         self._effects.append(Finish(outcome))
+
+    def tell_model(self) -> None:
+        """Record what the model is to be told."""
+        told, self.told = self.told, []
+        for message in told:
+            self.emit(message)
 
     def interrupt(self) -> None:
         """End the turn as if the user had interrupted it; takes effect when the current step is through."""
@@ -188,6 +197,8 @@ class Machine:
         match given:
             case Steer(input=user):
                 self._turn.pending.append(user)
+            case Inject(message=message):
+                self._turn.told.append(message)
             case Interrupt(reason=reason):
                 self._interrupt(reason)
             case Progress(key=key, data=data):

@@ -30,9 +30,21 @@ async def compact(ctx: Context, params: p.ThreadCompactStartParams) -> Reply:
     return Reply({}, ctx.engine.turns.compact(params))
 
 
+async def shell(ctx: Context, params: p.ThreadShellCommandParams) -> Reply:
+    """Run a command of the user."""
+    return Reply({}, ctx.engine.turns.shell(params))
+
+
+async def clean_terminals(ctx: Context, params: p.ThreadBackgroundTerminalsCleanParams) -> Reply:
+    """End the background commands of a thread."""
+    return Reply({}, ctx.engine.turns.clean_terminals(params))
+
+
 HANDLERS: dict[str, Handler] = {
     "turn/start": start,
     "turn/steer": steer,
     "turn/interrupt": interrupt,
     "thread/compact/start": compact,
+    "thread/shellCommand": shell,
+    "thread/backgroundTerminals/clean": clean_terminals,
 }

@@ -32,6 +32,7 @@ def regular(turn: Turn, setup: TurnSetup) -> Script:
         while True:
             last_message = (yield from sample(turn, setup, metadata)) or last_message
             called = yield from run_calls(turn)
+            turn.tell_model()
             turn.show_diff()
             waiting, turn.pending = turn.pending, []
             for user in waiting:

@@ -1,0 +1,163 @@
+"""The `shell_command` and `shell` tools (tools.md 3), and commands of the user (10): all are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from engine.approvals import Escalation
+from engine.calls.approval import approve_command
+from engine.calls.arguments import parse
+from engine.calls.commands import patch_in_shell
+from engine.calls.ops import RunShell
+from engine.commands import parse_command
+from engine.patch.plan import resolve
+from engine.processes import frames
+from engine.processes.frames import Ended
+from engine.turn.ending import abort, complete
+from engine.turn.machine import Interrupted, Run, Script, Turn
+from engine.turn.setup import TurnSetup, open_turn
+from rollouts import events as ev
+
+if TYPE_CHECKING:
+    from engine.calls.toolbox import Toolbox
+    from engine.model.info import Truncation
+
+DEFAULT_TIMEOUT_MS = 10_000
+
+
+class _Common(msgspec.Struct, frozen=True, kw_only=True):
+    workdir: str | None = None
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
+    justification: str | None = None
+    prefix_rule: tuple[str, ...] | None = None
+
+
+class _Line(_Common, frozen=True, kw_only=True):
+    command: str
+    login: bool = True
+
+
+class _Argv(_Common, frozen=True, kw_only=True):
+    command: tuple[str, ...]
+
+
+def shell_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
+    """A command line in the user's shell."""
+    given = parse(call.arguments, _Line)
+    argv = (box.shell, "-lc" if given.login else "-c", given.command)
+    return (yield from _run(box, turn, call, argv, given, frames.shell_command))
+
+
+def shell(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
+    """An argv."""
+    given = parse(call.arguments, _Argv)
+    return (yield from _run(box, turn, call, given.command, given, frames.shell))
+
+
+def _run(
+    box: Toolbox,
+    turn: Turn,
+    call: ev.FunctionCall,
+    argv: tuple[str, ...],
+    given: _Common,
+    frame: Callable[[Ended, Truncation], str],
+) -> Script:
+    cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
+    patched = yield from patch_in_shell(box, turn, call, argv, cwd, call.name)
+    if patched is not None:
+        return patched
+    wanted = given.sandbox_permissions == "require_escalated"
+    escalation = Escalation(wanted, given.justification, given.prefix_rule)
+    permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, call.name)
+    shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
+    if not permit.asked:
+        shown.begin()
+    op = RunShell(argv=argv, cwd=cwd, timeout_ms=given.timeout_ms, sandboxed=permit.sandboxed)
+    ended: Ended = yield Run(op, shown.chunk)
+    shown.end(ended)
+    return frame(ended, box.settings.info.truncation_policy)
+
+
+class Shown:
+    """The item of a command that is waited for."""
+
+    def __init__(
+        self,
+        emit: Callable[[ev.Body], None],
+        turn_id: str,
+        call_id: str,
+        argv: tuple[str, ...],
+        cwd: str,
+        source: ev.ExecSource,
+    ) -> None:
+        self._emit = emit
+        self._turn_id = turn_id
+        self._call_id = call_id
+        self._about: dict[str, Any] = {
+            "call_id": call_id,
+            "turn_id": turn_id,
+            "command": argv,
+            "cwd": cwd,
+            "parsed_cmd": parse_command(argv),
+            "source": source,
+        }
+
+    def begin(self) -> None:
+        """Show its start."""
+        self._emit(ev.ExecCommandBegin(**self._about))
+
+    def chunk(self, data: bytes) -> None:
+        """Show more of its output."""
+        self._emit(ev.ExecCommandOutputDelta(call_id=self._call_id, stream="stdout", chunk=data))
+
+    def end(self, ended: Ended) -> None:
+        """Show how it ended."""
+        status: ev.ExecStatus = "completed" if ended.exit_code == 0 else "failed"
+        self._emit(
+            ev.ExecCommandEnd(
+                **self._about,
+                stdout=ended.output,
+                stderr="",
+                aggregated_output=ended.output,
+                exit_code=ended.exit_code,
+                duration=ev.Duration.of_seconds(ended.seconds),
+                formatted_output="",
+                status=status,
+            )
+        )
+        self._emit(
+            ev.ToolRun(
+                turn_id=self._turn_id,
+                call_id=self._call_id,
+                tool="shell",
+                status=status,
+                exit_code=ended.exit_code,
+                duration_ms=round(ended.seconds * 1000),
+            )
+        )
+
+
+def user_shell_turn(
+    turn: Turn, setup: TurnSetup, command: str, argv: tuple[str, ...], cwd: str, policy: Truncation
+) -> Script:
+    """A turn that runs a command of the user, without sandbox and approval."""
+    open_turn(turn, setup)
+    shown = Shown(turn.emit, turn.id, next(turn.ids), argv, cwd, "user_shell")
+    shown.begin()
+    try:
+        ended: Ended = yield Run(RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False), shown.chunk)
+    except Interrupted as interruption:
+        abort(turn, setup, interruption.reason)
+        return
+    shown.end(ended)
+    turn.emit(ran(command, ended, policy))
+    complete(turn, None)
+
+
+def ran(command: str, ended: Ended, policy: Truncation) -> ev.Message:
+    """How the model hears of a command of the user."""
+    return ev.Message(role="user", content=(ev.InputText(frames.user_shell_command(command, ended, policy)),))

@@ -1,0 +1,94 @@
+"""Tool outputs as a request carries them: shortened to the model's policy, and in the form the model reads.
+
+The log keeps what the tools gave. Only a request is changed, and only outputs in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.model.info import ModelInfo, Truncation
+from engine.processes.frames import shorten_for_history
+from projections.truncate import BYTES_PER_TOKEN
+from rollouts import codec
+from rollouts import events as ev
+
+_NAMES = frozenset({"shell", "container.exec", "apply_patch"})
+_HEAD = 40
+"""Bytes at the start of an item that hold its type."""
+
+Output = ev.FunctionCallOutput | ev.CustomToolCallOutput
+
+
+def for_request(items: Iterable[msgspec.Raw], model: ModelInfo) -> list[msgspec.Raw]:
+    """The items with their outputs changed; everything else is passed on untouched."""
+    calls: set[str] = set()
+    structured = model.apply_patch_tool_type == "freeform"
+    policy = model.truncation_policy
+    limit = policy.limit * (BYTES_PER_TOKEN if policy.mode == "tokens" else 1)
+    result = []
+    for raw in items:
+        head = bytes(raw)[:_HEAD]
+        if b"_call" not in head:
+            result.append(raw)
+            continue
+        if b"_output" not in head:
+            if structured:
+                _note(codec.decode_item(raw), calls)
+            result.append(raw)
+            continue
+        if len(bytes(raw)) > limit or calls:
+            item = codec.decode_item(raw)
+            if isinstance(item, Output):
+                raw = _changed(raw, item, policy, item.call_id in calls)
+        result.append(raw)
+    return result
+
+
+def _note(item: object, calls: set[str]) -> None:
+    """Remember the calls whose outputs are JSON that some models read as lines."""
+    match item:
+        case ev.FunctionCall(name=name, call_id=call_id) | ev.CustomToolCall(name=name, call_id=call_id):
+            if name in _NAMES:
+                calls.add(call_id)
+        case ev.LocalShellCall(call_id=str(call_id)):
+            calls.add(call_id)
+
+
+def _changed(raw: msgspec.Raw, item: Output, policy: Truncation, structured: bool) -> msgspec.Raw:
+    output = _shortened(item.output, policy)
+    if structured and isinstance(output, str):
+        output = _lines(output) or output
+    if output == item.output:
+        return raw
+    return msgspec.Raw(codec.encode_item(msgspec.structs.replace(item, output=output)))
+
+
+def _shortened(output: ev.OutputBody, policy: Truncation) -> ev.OutputBody:
+    if isinstance(output, str):
+        return shorten_for_history(output, policy)
+    return tuple(
+        ev.InputText(shorten_for_history(part.text, policy)) if isinstance(part, ev.InputText) else part
+        for part in output
+    )
+
+
+class _Metadata(msgspec.Struct):
+    exit_code: int
+    duration_seconds: float
+
+
+class _Told(msgspec.Struct):
+    output: str
+    metadata: _Metadata
+
+
+def _lines(output: str) -> str | None:
+    try:
+        told = msgspec.json.decode(output, type=_Told)
+    except msgspec.DecodeError:
+        return None
+    seconds = f"{told.metadata.duration_seconds:g}"
+    return f"Exit code: {told.metadata.exit_code}\nWall time: {seconds} seconds\nOutput:\n{told.output}"
