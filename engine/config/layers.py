@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.config.errors import ConfigError, place
+from engine.config.mcp_servers import complete
 from engine.config.schema import TOP_LEVEL, Table, absolute
 from engine.config.values import Mismatch
 
@@ -125,10 +126,12 @@ def check(table: Mapping[str, Any]) -> None:
     """
     try:
         TOP_LEVEL.check(table, ())
+        complete(table)
     except Mismatch as error:
         raise keyed(error) from error
 
 
 def keyed(error: Mismatch) -> ConfigError:
-    """The error of a value that has no file, in the reference's form: only the outermost key is named."""
-    return ConfigError(f"{error.text}\nin `{error.at[0] if error.at else ''}`\n")
+    """The error of a value that has no file, in the reference's form: mostly, only the outermost key is named."""
+    named = error.at if error.at[:1] == ("mcp_servers",) else error.at[:1]
+    return ConfigError(f"{error.text}\nin `{'.'.join(named)}`\n")

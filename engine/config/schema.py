@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.config.features import FEATURES
+from engine.config.mcp_servers import MCP_SERVER
 from engine.config.providers import RESERVED
 from engine.config.values import (
     Choice,
@@ -163,7 +164,7 @@ TOP_LEVEL = Section(
         "forced_chatgpt_workspace_id": Text(),
         "cli_auth_credentials_store": Choice(("file", "keyring", "auto", "ephemeral")),
         "skills": Section({"bundled": Section({"enabled": Flag()}), "include_instructions": Flag()}),
-        "mcp_servers": TableOf(Section({})),
+        "mcp_servers": TableOf(MCP_SERVER),
     }
 )
 
