@@ -122,15 +122,17 @@ class _Lexer:
         if self._script[self._at] == "#":
             raise _NotPlain
         text, bare = "", ""
-        risky = False
+        quoted, risky = False, False
         while self._at < len(self._script) and (char := self._script[self._at]) not in " \t\n;&|":
             if char not in "'\"\\":
                 bare += char
                 risky = risky or (char in _PATTERN and text[:1] in ("", "-"))
+            else:
+                quoted = True
             text += self._piece(char)
         if any(char in bare for char in "{}") and not bare == text == "{}":
             raise _NotPlain
-        return _Word(text=text, quoted=bare != text, opens_with_pattern=risky)
+        return _Word(text=text, quoted=quoted, opens_with_pattern=risky)
 
     def _piece(self, char: str) -> str:
         """The next piece of a word: a quoted stretch, an escaped character or a plain one."""
@@ -173,3 +175,23 @@ class _Lexer:
             else:
                 text.append(char)
         raise _NotPlain
+
+
+_HEREDOC = re.compile(
+    r"(?P<command>[^\n]*?)\s*<<(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)[ \t]*\n(?P<body>.*)", re.DOTALL
+)
+
+
+def heredoc_command(script: str) -> tuple[str, ...] | None:
+    """The words of the one plain command that a script feeds with a here-document; None for other scripts.
+
+    The document must be all that follows and must expand nothing: its end is quoted, or there is nothing to expand.
+    """
+    found = _HEREDOC.fullmatch(script)
+    commands = plain_commands(found["command"]) if found else None
+    if found is None or commands is None or len(commands) != 1:
+        return None
+    lines = found["body"].split("\n")
+    closed = found["end"] in lines and not any(lines[lines.index(found["end"]) + 1 :])
+    expands = not found["quote"] and any(char in found["body"] for char in "$`\\")
+    return commands[0].words if closed and not expands else None

@@ -1,0 +1,159 @@
+"""Rules files: what they may say, what is wrong with them, and adding a rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.commands.rules import Decision, Rules, RulesError, append_rule, load_rules, parse_rules
+from engine.commands.words import heredoc_command
+
+
+def rules(text: str) -> Rules:
+    return parse_rules(text, Path("/h/rules/my.rules"))
+
+
+TEXT = """
+# things I trust
+WORDS = ["mk", "dir"]
+prefix_rule(pattern=["touch"], decision="allow")
+prefix_rule(["git", ["push", "fetch"]], "prompt", justification="careful")
+prefix_rule(
+    pattern = ["rm", "-rf"],
+    decision = "forbidden",
+    match = ["rm -rf x", ["rm", "-rf", "y"]],
+    not_match = ["rm x"],
+)
+prefix_rule(pattern=WORDS + ["now" + "!"])
+host_executable(name="tool", paths=["/opt/x/tool"])
+prefix_rule(pattern=["tool"])
+network_rule(host="example.com", protocol="https", decision="allow")
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "decision"),
+    [
+        ("touch a", "allow"),
+        ("touch", "allow"),
+        ("touched a", None),
+        ("git push", "prompt"),
+        ("git fetch x", "prompt"),
+        ("git pull", None),
+        ("git", None),
+        ("rm -rf x", "forbidden"),
+        ("rm x", None),
+        ("mk dir now! x", "allow"),
+        ("touch a && mkdir b", None),
+        ("touch a && touch b", "allow"),
+        ("touch a && git push", "prompt"),
+        ("mkdir b && git push && rm -rf x", "forbidden"),
+        ("/usr/bin/touch a", "allow"),
+        ("./touch a", None),
+        ("/opt/x/tool a", "allow"),
+        ("/opt/y/tool a", None),
+        ("tool a", "allow"),
+        ("touch $X", None),
+        ("rm -rf x <<E\nE", "forbidden"),
+    ],
+)
+def test_the_strictest_rule_decides(script: str, decision: Decision | None) -> None:
+    assert rules(TEXT).decide(("bash", "-lc", script)) == decision
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "line"),
+    [
+        ('\nprefix_rule(pattern=["touch"]', "Parse error", 2),
+        ("frobnicate(1)", "Variable `frobnicate` not found", 1),
+        ('prefix_rule(pattern=["x"], decision="maybe")', "invalid decision: maybe", 1),
+        ("\n\nprefix_rule(pattern=[])", "pattern cannot be empty", 3),
+        ('prefix_rule(pattern="x")', "pattern must be a list", 1),
+        ('prefix_rule(pattern=["x", 3])', "must be a string or list of strings", 1),
+        ('prefix_rule(pattern=[["x"], []])', "pattern alternatives cannot be empty", 1),
+        ('prefix_rule(pattern=["x"], justification=" ")', "justification cannot be empty", 1),
+        ('prefix_rule(pattern=["x"], match=["y z"])', "expected every example to match", 1),
+        ('prefix_rule(pattern=["x"], not_match=["x y"])', "expected examples to not match", 1),
+        ('prefix_rule(pattern=["x"], match=["x; y"])', "invalid example", 1),
+        ('prefix_rule(pattern=["x"], zzz=1)', "Found `zzz` extra named parameter", 1),
+        ("prefix_rule(1, 2, 3, 4, 5, 6)", "extra positional", 1),
+        ("import os", "only calls of rules and assignments", 1),
+        ("x = __import__('os')", "is not understood", 1),
+        ("x = [y for y in z]", "is not understood", 1),
+        ("prefix_rule(pattern=[().__class__])", "is not understood", 1),
+        ("prefix_rule(*x)", "is not understood", 1),
+        ("prefix_rule(**x)", "extra named parameter", 1),
+        ('host_executable(name="a/b", paths=[])', "program name without a path", 1),
+        ('host_executable(name="a", paths=["b"])', "list of absolute paths", 1),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(text: str, reason: str, line: int) -> None:
+    with pytest.raises(RulesError) as caught:
+        rules(text)
+    assert reason in caught.value.reason
+    assert caught.value.line == line
+    assert str(caught.value).startswith("failed to parse rules file /h/rules/my.rules: ")
+
+
+def test_all_files_of_all_folders_count(tmp_path: Path) -> None:
+    for folder, name, word in (("home", "a.rules", "x"), ("home", "b.rules", "y"), ("project", "c.rules", "z")):
+        (tmp_path / folder / "rules").mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "rules" / name).write_text(f'prefix_rule(pattern=["{word}"])\n')
+    (tmp_path / "home/rules/notes.txt").write_text("not a rule")
+    found = load_rules(tmp_path / "home", tmp_path / "project", tmp_path / "nowhere")
+    assert [rule.pattern for rule in found.rules] == [(("x",),), (("y",),), (("z",),)]
+    assert found.problem is None
+
+
+@pytest.mark.parametrize("broken", [b"frobnicate()", b"\xff", b"x(" * 3000])
+def test_one_broken_file_means_no_rules(tmp_path: Path, broken: bytes) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.rules").write_text('prefix_rule(pattern=["x"], decision="allow")\n')
+    (tmp_path / "rules/b.rules").write_bytes(broken)
+    found = load_rules(tmp_path)
+    assert found.rules == ()
+    assert found.problem is not None
+    assert found.problem.path == tmp_path / "rules/b.rules"
+
+
+def test_a_rule_is_added_once(tmp_path: Path) -> None:
+    append_rule(tmp_path, ["touch"])
+    append_rule(tmp_path, ['say "hi"', "ä\\"])
+    append_rule(tmp_path, ["touch"])
+    file = tmp_path / "rules/default.rules"
+    assert file.read_text() == (
+        'prefix_rule(pattern=["touch"], decision="allow")\n'
+        'prefix_rule(pattern=["say \\"hi\\"", "ä\\\\"], decision="allow")\n'
+    )
+    assert load_rules(tmp_path).decide(('say "hi"', "ä\\", "x")) == "allow"
+
+
+def test_a_missing_line_end_is_made_good(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/default.rules").write_text("# mine")
+    append_rule(tmp_path, ["touch"])
+    assert (
+        tmp_path / "rules/default.rules"
+    ).read_text() == '# mine\nprefix_rule(pattern=["touch"], decision="allow")\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("cat <<EOF\nx\nEOF", ("cat",)),
+        ("cat <<'EOF'\n$(x)\nEOF\n", ("cat",)),
+        ('cat -n <<"EOF"\nx\nEOF', ("cat", "-n")),
+        ("cat <<EOF\n$(x)\nEOF", None),
+        ("cat <<EOF\n`x`\nEOF", None),
+        ("cat <<EOF\nx\nEOF\nrm x", None),
+        ("cat <<EOF > f\nx\nEOF", None),
+        ("cat a && cat <<EOF\nx\nEOF", None),
+        ("cat <<EOF\nx", None),
+        ("cat x", None),
+        ("cat <<<x", None),
+        ("$X <<EOF\nEOF", None),
+    ],
+)
+def test_the_command_before_a_here_document(script: str, words: tuple[str, ...] | None) -> None:
+    assert heredoc_command(script) == words
