@@ -24,6 +24,7 @@ from engine.index import Index
 from engine.notes import Sink
 from engine.operations import Operations
 from engine.reading import Reading
+from engine.reviews import Reviews
 from engine.threads import Threads
 from engine.turns import Turns
 from rollouts.layout import Home
@@ -64,6 +65,7 @@ class Host:
 
         self.catalogs = Catalogs(home, flags, cwd)
         self.turns = Turns(self.threads, clock)
+        self.reviews = Reviews(self.threads, clock)
         self.reading = Reading(self.threads)
         self.edits = Edits(self.threads, clock)
         self.filing = Filing(self.threads, clock)

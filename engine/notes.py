@@ -58,3 +58,19 @@ class Sink(Protocol):
 
     def withdraw(self, question_id: int) -> None:
         """Close a question without an answer, because its turn ended first; unknown ids are ignored."""
+
+
+class Nobody:
+    """A sink without clients, for threads that nobody follows: nothing is heard, no question is ever answered."""
+
+    def publish(self, note: Notification) -> None:
+        """Drop it."""
+
+    def ask(
+        self, thread_id: str | None, method: str, params: object, on_answer: Callable[[msgspec.Struct], None]
+    ) -> int:
+        """Ask into the void."""
+        return 0
+
+    def withdraw(self, question_id: int) -> None:
+        """Nothing was asked."""

@@ -23,10 +23,11 @@ from engine.model import endpoint, request
 from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
 from engine.outputs import for_request
-from engine.settings_forms import sandbox_tag
+from engine.settings_forms import is_review, sandbox_tag
 from engine.tool_operations import TOOL_OPERATIONS, run_shell
 from engine.turn.ops import Ask, Op, Sample, Wait
 from engine.turn.scripts.compact import CompactRemotely, Rewrite, Rewritten, Summarise
+from engine.turn.scripts.review import Spawn
 from projections import window
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Operations:
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
         settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
         await self._stream(thread, self._prompt(thread), settings, report)
+
+    async def _spawn(self, thread: Thread, op: Spawn, report: Report) -> object:
+        return await thread.spawner.review(thread, op.input, report)
 
     async def _run_shell(self, thread: Thread, op: RunShell, report: Report) -> object:
         return await run_shell(thread, op, report)
@@ -147,6 +151,8 @@ class Operations:
             turn_state=turn_state,
             client_metadata=client_metadata or {},
             workspaces=thread.workspaces,
+            thread_source="user" if isinstance(settings.source, str) else "subagent",
+            subagent="review" if is_review(settings.source) else None,
             store=endpoint.is_azure(settings.config.provider),
         )
 
@@ -165,4 +171,5 @@ _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report]
     CompactRemotely: Operations._compact_remotely,
     Rewrite: Operations._rewrite,
     RunShell: Operations._run_shell,
+    Spawn: Operations._spawn,
 }

@@ -80,6 +80,7 @@ class Overlay:
             self._error = p.TurnError(message=event.message, codex_error_info=info)
 
     def _completed(self, event: ev.TaskComplete) -> None:
+        self.turn_id = event.turn_id
         self._end(event.completed_at, event.duration_ms)
         if self._turn_status == "inProgress":
             self._turn_status = "completed"

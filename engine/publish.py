@@ -164,6 +164,25 @@ def _warning(scene: Scene, event: ev.Warning) -> Told:
     return [("warning", p.WarningNotification(thread_id=scene.thread_id, message=event.message))]
 
 
+def _entered_review(scene: Scene, event: ev.EnteredReviewMode) -> Told:
+    turn_id = scene.turn_id
+    item = items.event_item(event, turn_id)
+    assert item is not None
+    return [
+        ("item/started", p.ItemStartedNotification(item=item, thread_id=scene.thread_id, turn_id=turn_id)),
+        ("item/completed", p.ItemCompletedNotification(item=item, thread_id=scene.thread_id, turn_id=turn_id)),
+    ]
+
+
+def _exited_review(scene: Scene, event: ev.ExitedReviewMode) -> Told:
+    turn_id = scene.turn_id
+    item = items.live_exited_review(event, turn_id)
+    return [
+        ("item/started", p.ItemStartedNotification(item=item, thread_id=scene.thread_id, turn_id=turn_id)),
+        ("item/completed", p.ItemCompletedNotification(item=item, thread_id=scene.thread_id, turn_id=turn_id)),
+    ]
+
+
 def _reroute(scene: Scene, event: ev.ModelReroute) -> Told:
     note = p.ModelReroutedNotification(
         thread_id=scene.thread_id,
@@ -205,6 +224,8 @@ _TABLE: dict[type, Callable[[Scene, Any], Told]] = {
     ev.StreamError: _stream_error,
     ev.Warning: _warning,
     ev.ModelReroute: _reroute,
+    ev.EnteredReviewMode: _entered_review,
+    ev.ExitedReviewMode: _exited_review,
     ev.ThreadNameUpdated: _name,
     **TOOLS,
 }

@@ -94,6 +94,11 @@ def session_meta(
     )
 
 
+def is_review(source: str | ev.SourceObject) -> bool:
+    """Whether a thread with this source is a reviewer."""
+    return isinstance(source, ev.SourceObject) and source.subagent == "review"
+
+
 def sandbox_tag(sandbox: p.SandboxPolicy) -> str:
     """How the turn metadata names the sandbox on Linux (spec: turns, section 4.3)."""
     tags = {p.DangerFullAccessSandboxPolicy: "none", p.ExternalSandboxSandboxPolicy: "external"}

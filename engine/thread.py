@@ -14,7 +14,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -49,6 +49,7 @@ from engine.turn.effects import (
     Interrupt,
     Progress,
     Start,
+    Submission,
 )
 from engine.turn.machine import Machine, Script, Turn
 from engine.turn.ops import Op
@@ -58,6 +59,13 @@ from rollouts.log import LogError
 T = TypeVar("T")
 TurnKind = Literal["regular", "compact", "review", "shell"]
 logger = logging.getLogger(__name__)
+
+
+class Spawner(Protocol):
+    """Runs threads for threads; what a turn needs from above."""
+
+    async def review(self, parent: Thread, prompt: Submission, report: Callable[[object], None]) -> str | None:
+        """Run a reviewer and return its last message."""
 
 
 class Thread:
@@ -74,6 +82,7 @@ class Thread:
         sink: Sink,
         clock: Clock,
         index: Index,
+        spawner: Spawner,
     ) -> None:
         self.id = thread_id
         self.path = path
@@ -90,6 +99,9 @@ class Thread:
         self.workspaces: msgspec.Raw | None = None
         """The git roots of the turn metadata once they are known (spec turns 4.3)."""
         self.grants = Grants()
+        self.watch: Callable[[ev.Body], None] | None = None
+        """Hears every event, for whoever runs this thread as a part of another one."""
+        self.spawner = spawner
         self.diffs: tuple[str, TurnDiff] | None = None
         """What the turn of this id has changed in files."""
         self._store: Store | None = None
@@ -104,6 +116,8 @@ class Thread:
         self._scopes: dict[int, anyio.CancelScope] = {}
         self.kind: TurnKind | None = None
         """What kind of turn runs; None when none does."""
+        self._turn_id = ""
+        """Id of the running or the last turn."""
         self._later: list[Callable[[], Awaitable[None]]] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
@@ -196,13 +210,21 @@ class Thread:
 
     async def start(self, turn_id: str, settings: Settings, kind: TurnKind, main: Callable[[Turn], Script]) -> None:
         """Run a turn with these settings. Owner only; no turn may be open."""
+        self.catch_up()
         self.kind = kind
+        self._turn_id = turn_id
         self.turn_settings = settings
         turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
         self._machine = Machine(turn, main)
         await self._carry_out(self._machine.start())
+
+    def catch_up(self) -> None:
+        """Take in what other programs wrote to the session, if no turn runs (design rule 11)."""
+        if not self.running:
+            self.journal.catch_up()
+            self.usage = msgspec.structs.replace(self.usage, info=self.journal.state.usage.info)
 
     def _toolbox(self, settings: Settings) -> Toolbox:
         judge = Judge(settings, self.grants, load_rules(settings.config.home))
@@ -300,11 +322,13 @@ class Thread:
         for event in events:
             if isinstance(event, ev.TokenCount):
                 self.usage = self.usage.apply(event)
+            if self.watch is not None:
+                self.watch(event)
             before = self.overlay.status
             self.overlay.apply(event)
             if self.overlay.status != before:
                 self._sink.publish(status_note(self.id, self.overlay.status))
-            for note in notifications(event, Scene(self.id, submission_id or self.overlay.turn_id or "", self.overlay)):
+            for note in notifications(event, Scene(self.id, submission_id or self._turn_id, self.overlay)):
                 self._sink.publish(note)
 
     def _over_with_turn(self) -> None:

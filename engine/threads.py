@@ -6,7 +6,7 @@ so that the adapter can keep the reference's order without deciding anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from engine import git, settings_forms
+from engine import git, settings_forms, submissions
 from engine import settings as configured
 from engine.clock import Clock, timestamp
 from engine.config import FEATURES
@@ -23,13 +23,16 @@ from engine.forks import copied_lines
 from engine.index import Entry, Index
 from engine.instructions import discover
 from engine.journal import Journal
-from engine.notes import Everyone, Notification, Sink, Subscribers
+from engine.model import catalog as models
+from engine.notes import Everyone, Nobody, Notification, Sink, Subscribers
 from engine.operations import Operations
 from engine.publish import status_note
 from engine.response_items import parse_items
+from engine.review_guidelines import GUIDELINES
 from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
 from engine.settings import Settings, Stored
 from engine.thread import Thread
+from engine.turn.effects import Submission
 from engine.views import History, history, joined_turns, published, replay
 from projections import catalog
 from projections import protocol as p
@@ -160,9 +163,10 @@ class Threads:
             journal,
             settings,
             operations=self._operations,
-            sink=self.sink,
+            sink=self.sink if isinstance(settings.source, str) else Nobody(),
             clock=self.clock,
             index=self.index,
+            spawner=self,
         )
 
     @property
@@ -230,6 +234,7 @@ class Threads:
         """Join a loaded thread: the live settings count, whatever the request says."""
         if thread.path is None or not thread.journal.written:
             raise BadRequest(f"no rollout found for thread id {thread.id}")
+        thread.catch_up()
         return self._resumed(thread, params, client)
 
     def _resumed(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
@@ -300,6 +305,39 @@ class Threads:
                 raise BadRequest(f"no rollout found for thread id {params.thread_id}")
         return self._source(params.thread_id, params.path)
 
+    # -- threads of threads
+
+    async def review(self, parent: Thread, prompt: Submission, report: Callable[[object], None]) -> str | None:
+        """Run a reviewer for a thread, on its folder and with its model, and return its last message.
+
+        It has a log of its own; nobody is subscribed to it, so it asks nobody.
+        """
+        settings = reviewer(parent.turn_settings)
+        created = self.clock.now()
+        thread_id = self.layout.new_id(created)
+        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
+        child = self._new(meta, settings, created)
+        parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=thread_id, relation="review"))
+        over = anyio.Event()
+        said: list[str | None] = [None]
+
+        def watch(event: ev.Body) -> None:
+            report(event)
+            if isinstance(event, ev.TaskComplete | ev.TurnAborted):
+                said[0] = event.last_agent_message if isinstance(event, ev.TaskComplete) else None
+                over.set()
+
+        child.watch = watch
+        self._tasks.start_soon(child.run)
+        turn_id = self.layout.new_id(self.clock.now())
+        child.post(lambda: submissions.begin(child, turn_id, prompt, settings, self.clock))
+        try:
+            await over.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await child.close()
+        return said[0]
+
     # -- parts
 
     def _journal(self, source: Opened, *, extended: bool) -> Journal:
@@ -320,6 +358,26 @@ class Threads:
         stored = _stored(meta, state.window.previous_context)
         config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
         return configured.start(params, config, client.originator, stored)
+
+
+def reviewer(settings: Settings) -> Settings:
+    """The settings of a reviewer: the parent's, with its own instructions, and nobody to ask."""
+    config = settings.config
+    model = config.review_model
+    info = settings.info if model is None else models.lookup(model, settings.catalog)
+    return msgspec.structs.replace(
+        settings,
+        model=model or settings.model,
+        info=info,
+        base_instructions=GUIDELINES,
+        approval_policy="never",
+        mode="default",
+        mode_instructions=None,
+        source=ev.SourceObject(subagent="review"),
+        output_schema=None,
+        dynamic_tools=None,
+        persist_extended=False,
+    )
 
 
 def _started(thread: p.Thread) -> Notification:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.appserver.dispatch import Context, Deferred, Handler, Reply
+from engine.appserver.handlers.threads import answered, client
 from projections import protocol as p
 
 
@@ -40,11 +41,27 @@ async def clean_terminals(ctx: Context, params: p.ThreadBackgroundTerminalsClean
     return Reply({}, ctx.engine.turns.clean_terminals(params))
 
 
+async def review(ctx: Context, params: p.ReviewStartParams) -> Reply:
+    """A review, on this thread or on a fork of it."""
+    response, forked, begin = await ctx.engine.reviews.start(params, client(ctx))
+    if forked is None:
+        return Reply(response, begin)
+    started = answered(ctx, forked)
+
+    def after() -> None:
+        if started.after is not None:
+            started.after()
+        begin()
+
+    return Reply(response, after)
+
+
 HANDLERS: dict[str, Handler] = {
     "turn/start": start,
     "turn/steer": steer,
     "turn/interrupt": interrupt,
     "thread/compact/start": compact,
     "thread/shellCommand": shell,
+    "review/start": review,
     "thread/backgroundTerminals/clean": clean_terminals,
 }
