@@ -79,7 +79,7 @@ def _table(size: float) -> Table:
 def _add(table: Table, row: Row) -> None:
     costs = row.plain, row.ours
     times = (f"{cost.seconds * 1000:,.2f} ms" for cost in costs)
-    table.add_row(f"  {row.case}", *times, f"{row.ratio:,.2g}", *map(_read, costs))
+    table.add_row(f"  {row.case}", *times, f"{row.ratio:,.{0 if row.ratio >= 10 else 2}f}", *map(_read, costs))
 
 
 def _read(cost: Cost) -> str:
