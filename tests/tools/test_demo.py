@@ -39,6 +39,16 @@ def test_the_exit_code_says_when_something_is_off(monkeypatch: pytest.MonkeyPatc
     assert ended.value.code == 1
 
 
+def test_a_server_that_dies_on_its_own_ends_the_story(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tools.demo.story.SERVER", (sys.executable, "-c", "input()"))
+    with pytest.raises(SystemExit) as ended:
+        program.demo()
+    assert ended.value.code == 1
+    assert "the connection ended before the answer to initialize" in capsys.readouterr().out
+
+
 def shown(stage: Stage) -> list[str]:
     file = stage.console.file
     assert isinstance(file, io.StringIO)
