@@ -66,6 +66,7 @@ class Edits:
             raise BadRequest("Cannot rollback while a turn is in progress.")
         if not thread.journal.written or thread.path is None:
             raise BadRequest(f"failed to load thread history for rollback replay: no rollout at {thread.path}")
+        thread.catch_up()
         marker = ev.ThreadRolledBack(num_turns=count)
         left = window_after(thread.journal.state.window, thread.journal.log, marker)
         estimate = left.estimate(thread.settings.base_instructions)
