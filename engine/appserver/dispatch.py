@@ -19,6 +19,7 @@ from engine.appserver.connection import Connection
 from engine.appserver.errors import log, rpc_error
 from engine.appserver.subscriptions import Clients
 from engine.errors import BadRequest
+from engine.wording import unknown_variant
 
 if TYPE_CHECKING:
     from engine.host import Host
@@ -233,4 +234,4 @@ class Dispatcher:
         if method := self._methods.get(name):
             return method
         known = [m for m, method in self._methods.items() if m == method.name]
-        raise BadRequest(f"Invalid request: {wording.unknown_variant(name, known)}")
+        raise BadRequest(f"Invalid request: {unknown_variant(name, known)}")

@@ -18,27 +18,35 @@ if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 
-class _Option(msgspec.Struct, frozen=True):
+class RequestUserInputQuestionOption(msgspec.Struct, frozen=True):
+    """An answer to choose."""
+
     label: str
     description: str
 
 
-class _Question(msgspec.Struct, frozen=True):
+class RequestUserInputQuestion(msgspec.Struct, frozen=True):
+    """A question to the user."""
+
     id: str
     header: str
     question: str
-    options: tuple[_Option, ...]
+    options: tuple[RequestUserInputQuestionOption, ...] | None = None
 
 
-class _Questions(msgspec.Struct, frozen=True):
-    questions: tuple[_Question, ...]
+class RequestUserInputArgs(msgspec.Struct, frozen=True):
+    """Arguments of `request_user_input`."""
+
+    questions: tuple[RequestUserInputQuestion, ...]
 
 
 def request_user_input(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Put the model's questions to the user; only in plan mode."""
     if box.settings.mode != "plan":
         raise CallFailed("request_user_input is unavailable in Default mode")
-    asked = parse(call.arguments, _Questions)
+    asked = parse(call.arguments, RequestUserInputArgs)
+    if not all(each.options for each in asked.questions):
+        raise CallFailed("request_user_input requires non-empty options for every question")
     questions = [
         p.ToolRequestUserInputQuestion(
             id=each.id,
@@ -47,7 +55,7 @@ def request_user_input(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Scrip
             is_other=True,
             options=[
                 p.ToolRequestUserInputOption(label=option.label, description=option.description)
-                for option in each.options
+                for option in each.options or ()
             ],
         )
         for each in asked.questions

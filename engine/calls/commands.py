@@ -17,39 +17,42 @@ from engine.processes import frames
 from engine.processes.store import call_yield_ms, poll_yield_ms
 from engine.turn.machine import Run, Script, Turn
 from engine.turn.replies import CallFailed
+from engine.wording import I32, U64, USIZE
 from rollouts import events as ev
 
 if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 
-class ExecArguments(msgspec.Struct, frozen=True):
+class ExecCommandArgs(msgspec.Struct, frozen=True):
     """Arguments of `exec_command`; times in milliseconds."""
 
     cmd: str
     workdir: str | None = None
     shell: str | None = None
-    login: bool = True
+    login: bool | None = None
     tty: bool = False
-    yield_time_ms: int = 10_000
-    max_output_tokens: int | None = None
+    yield_time_ms: U64 = 10_000
+    max_output_tokens: USIZE | None = None
     sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
     justification: str | None = None
     prefix_rule: tuple[str, ...] | None = None
 
 
-class _StdinArguments(msgspec.Struct, frozen=True):
-    session_id: int
+class WriteStdinArgs(msgspec.Struct, frozen=True):
+    """Arguments of `write_stdin`; times in milliseconds."""
+
+    session_id: I32
     chars: str = ""
-    yield_time_ms: int = 250
-    max_output_tokens: int | None = None
+    yield_time_ms: U64 = 250
+    max_output_tokens: USIZE | None = None
 
 
 def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Run a command line; one that does not end in time goes on in the background."""
-    given = parse(call.arguments, ExecArguments)
+    given = parse(call.arguments, ExecCommandArgs)
     cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
-    argv = (given.shell or box.shell, "-lc" if given.login else "-c", given.cmd)
+    argv = (given.shell or box.shell, "-c" if given.login is False else "-lc", given.cmd)
     patched = yield from patch_in_shell(box, turn, call, argv, cwd, "exec_command")
     if patched is not None:
         return patched
@@ -76,7 +79,7 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
 
 def write_stdin(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Type into a running command, or see what it has written since."""
-    given = parse(call.arguments, _StdinArguments)
+    given = parse(call.arguments, WriteStdinArgs)
     wait = call_yield_ms(given.yield_time_ms) if given.chars else poll_yield_ms(given.yield_time_ms)
     done: Executed = yield Run(Type(given.session_id, given.chars, wait))
     return _frame(box, turn, done, given.max_output_tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,21 +10,29 @@ from engine.calls.arguments import parse
 from engine.calls.ops import ReadImage
 from engine.patch.plan import resolve
 from engine.turn.machine import Run, Script, Turn
+from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
 if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 
-class _Arguments(msgspec.Struct, frozen=True):
+class ViewImageArgs(msgspec.Struct, frozen=True):
+    """Arguments of `view_image`."""
+
     path: str
-    detail: Literal["original"] | None = None
+    detail: str | None = None
 
 
 def view_image(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Read the image, show that it was looked at."""
-    given = parse(call.arguments, _Arguments)
+    given = parse(call.arguments, ViewImageArgs)
+    if given.detail not in (None, "original"):
+        raise CallFailed(
+            "view_image.detail only supports `original`; omit `detail` for default resized behavior, "
+            f"got `{given.detail}`"
+        )
     path = resolve(str(box.settings.cwd), given.path)
     url: str = yield Run(ReadImage(path))
     turn.emit(ev.ViewImageToolCall(call_id=call.call_id, path=path))
-    return (ev.InputImage(url, detail=given.detail or "high"),)
+    return (ev.InputImage(url, detail="original" if given.detail else "high"),)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 
-class _Arguments(msgspec.Struct, frozen=True):
+class ApplyPatchToolArgs(msgspec.Struct, frozen=True):
+    """Arguments of the function form."""
+
     input: str
 
 
@@ -28,7 +30,7 @@ def apply_patch_custom(box: Toolbox, turn: Turn, call: ev.CustomToolCall) -> Scr
 
 def apply_patch_function(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """The patch as an argument."""
-    given = parse(call.arguments, _Arguments)
+    given = parse(call.arguments, ApplyPatchToolArgs)
     return (yield from apply_patch(box, turn, call.call_id, given.input, str(box.settings.cwd)))
 
 

@@ -12,14 +12,18 @@ from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
 
-class _Step(msgspec.Struct, frozen=True):
+class PlanItemArg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of the plan."""
+
     step: str
     status: Literal["pending", "in_progress", "completed"]
 
 
-class _Arguments(msgspec.Struct, frozen=True):
-    plan: tuple[_Step, ...]
+class UpdatePlanArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Arguments of `update_plan`."""
+
     explanation: str | None = None
+    plan: tuple[PlanItemArg, ...]
 
 
 def update_plan(turn: Turn, arguments: str, mode: str) -> Script:
@@ -27,7 +31,7 @@ def update_plan(turn: Turn, arguments: str, mode: str) -> Script:
     yield from ()  # a script, though this one never waits
     if mode == "plan":
         raise CallFailed("update_plan is a TODO/checklist tool and is not allowed in Plan mode")
-    given = parse(arguments, _Arguments)
+    given = parse(arguments, UpdatePlanArgs)
     steps = tuple(ev.PlanStep(step=each.step, status=each.status) for each in given.plan)
     turn.emit(ev.PlanUpdate(explanation=given.explanation, plan=steps))
     return "Plan updated"

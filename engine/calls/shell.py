@@ -18,7 +18,9 @@ from engine.processes import frames
 from engine.processes.frames import Ended
 from engine.turn.ending import abort, complete
 from engine.turn.machine import Interrupted, Run, Script, Turn
+from engine.turn.replies import CallFailed
 from engine.turn.setup import TurnSetup, open_turn
+from engine.wording import U64
 from rollouts import events as ev
 
 if TYPE_CHECKING:
@@ -30,31 +32,39 @@ DEFAULT_TIMEOUT_MS = 10_000
 
 class _Common(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str | None = None
-    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    timeout_ms: U64 | None = None
+    timeout: U64 | None = None
+    """Another name of `timeout_ms` that models use."""
     sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
     justification: str | None = None
     prefix_rule: tuple[str, ...] | None = None
 
 
-class _Line(_Common, frozen=True, kw_only=True):
+class ShellCommandToolCallParams(_Common, frozen=True, kw_only=True):
+    """Arguments of `shell_command`; times in milliseconds."""
+
     command: str
-    login: bool = True
+    login: bool | None = None
 
 
-class _Argv(_Common, frozen=True, kw_only=True):
+class ShellToolCallParams(_Common, frozen=True, kw_only=True):
+    """Arguments of `shell`; times in milliseconds."""
+
     command: tuple[str, ...]
 
 
 def shell_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """A command line in the user's shell."""
-    given = parse(call.arguments, _Line)
-    argv = (box.shell, "-lc" if given.login else "-c", given.command)
+    given = parse(call.arguments, ShellCommandToolCallParams)
+    argv = (box.shell, "-c" if given.login is False else "-lc", given.command)
     return (yield from _run(box, turn, call, argv, given, frames.shell_command))
 
 
 def shell(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """An argv."""
-    given = parse(call.arguments, _Argv)
+    given = parse(call.arguments, ShellToolCallParams)
+    if not given.command:
+        raise CallFailed("command args are empty")
     return (yield from _run(box, turn, call, given.command, given, frames.shell))
 
 
@@ -76,7 +86,9 @@ def _run(
     shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
     if not permit.asked:
         shown.begin()
-    op = RunShell(argv=argv, cwd=cwd, timeout_ms=given.timeout_ms, sandboxed=permit.sandboxed)
+    limits = (given.timeout_ms, given.timeout, DEFAULT_TIMEOUT_MS)
+    timeout = next(limit for limit in limits if limit is not None)
+    op = RunShell(argv=argv, cwd=cwd, timeout_ms=timeout, sandboxed=permit.sandboxed)
     ended: Ended = yield Run(op, shown.chunk)
     shown.end(ended)
     return frame(ended, box.settings.info.truncation_policy)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from engine.appserver.handlers import methods
-from engine.appserver.wording import unknown_variant
 from engine.errors import BadRequest
+from engine.wording import unknown_variant
 
 
 class Refusal(msgspec.Struct):
