@@ -64,7 +64,9 @@ class Operations:
         return await _TABLE[type(op)](self, thread, op, report)
 
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
+        await thread.mcp.settled()
         settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
+        thread.turn_metadata = request.turn_metadata(settings)
         await self._stream(thread, self._prompt(thread), settings, report)
 
     async def _spawn(self, thread: Thread, op: Spawn, report: Report) -> object:
@@ -123,7 +125,7 @@ class Operations:
         return request.Prompt(
             instructions=settings.base_instructions,
             input=for_request(history, settings.info),
-            tools=tool_specs(settings),
+            tools=tool_specs(settings, thread.mcp),
             output_schema=settings.output_schema,
         )
 

@@ -95,7 +95,7 @@ class Overlay:
         self._completed_at, self._duration_ms = completed_at, duration_ms
         self._builder = None
 
-    def _waits_for_approval(self, event: ev.ExecApprovalRequest | ev.ApplyPatchApprovalRequest) -> None:
+    def _waits_for_approval(self, event: ev.Body) -> None:
         self.status = p.ActiveThreadStatus(active_flags=["waitingOnApproval"])
 
     def _waits_for_input(self, event: ev.RequestUserInput) -> None:
@@ -118,6 +118,7 @@ _CHANGES: dict[type, Callable[[Overlay, Any], None]] = {
     ev.TurnAborted: Overlay._aborted,
     ev.ExecApprovalRequest: Overlay._waits_for_approval,
     ev.ApplyPatchApprovalRequest: Overlay._waits_for_approval,
+    ev.ElicitationRequest: Overlay._waits_for_approval,
     ev.RequestUserInput: Overlay._waits_for_input,
     ev.QuestionClosed: Overlay._answered,
     ev.ExecCommandBegin: Overlay._command_begun,

@@ -109,6 +109,20 @@ def _diff(scene: Scene, event: ev.TurnDiff) -> Told:
     return [("turn/diff/updated", note)]
 
 
+def _mcp_progress(scene: Scene, event: ev.McpToolCallProgress) -> Told:
+    note = p.McpToolCallProgressNotification(
+        thread_id=scene.thread_id, turn_id=scene.turn_id, item_id=event.call_id, message=event.message
+    )
+    return [("item/mcpToolCall/progress", note)]
+
+
+def _mcp_startup(scene: Scene, event: ev.McpStartupUpdate) -> Told:
+    """The payload names no thread (spec mcp, Startup)."""
+    told = msgspec.json.decode(event.status)
+    note = p.McpServerStatusUpdatedNotification(name=event.server, status=told["state"], error=told["error"])
+    return [("mcpServer/startupStatus/updated", note)]
+
+
 TOOLS: Mapping[type, Callable[[Scene, Any], Told]] = {
     ev.ExecCommandBegin: _begin,
     ev.ExecCommandEnd: _end,
@@ -122,6 +136,8 @@ TOOLS: Mapping[type, Callable[[Scene, Any], Told]] = {
     ev.TurnDiff: _diff,
     ev.McpToolCallBegin: _begin,
     ev.McpToolCallEnd: _end,
+    ev.McpToolCallProgress: _mcp_progress,
+    ev.McpStartupUpdate: _mcp_startup,
     ev.DynamicToolCallRequest: _begin,
     ev.DynamicToolCallResponse: _end,
     ev.ViewImageToolCall: _whole,

@@ -30,6 +30,7 @@ from engine.errors import EngineError
 from engine.inbox import Answer
 from engine.index import Index
 from engine.journal import Journal
+from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
 from engine.operations import Operations
 from engine.overlay import Overlay
@@ -104,6 +105,9 @@ class Thread:
         self.spawner = spawner
         self.diffs: tuple[str, TurnDiff] | None = None
         """What the turn of this id has changed in files."""
+        self.mcp = ThreadServers(self)
+        self.turn_metadata = "{}"
+        """JSON of the turn metadata of the last request to the model (spec turns 4.3)."""
         self._store: Store | None = None
         self._operations = operations
         self._sink = sink
@@ -189,6 +193,7 @@ class Thread:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             self._store = Store(tasks)
+            self.mcp.start(tasks)
             async for action in self._receive:
                 try:
                     await action()
@@ -213,6 +218,7 @@ class Thread:
         self.catch_up()
         self.kind = kind
         self._turn_id = turn_id
+        self.mcp.refresh()
         self.turn_settings = settings
         turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
         if settings.config.feature("apply_patch_streaming_events"):
@@ -228,7 +234,7 @@ class Thread:
 
     def _toolbox(self, settings: Settings) -> Toolbox:
         judge = Judge(settings, self.grants, load_rules(settings.config.home))
-        return Toolbox(self.id, settings, judge, user_shell())
+        return Toolbox(self.id, settings, judge, user_shell(), self.mcp)
 
     async def feed(self, given: Input) -> None:
         """Give the running turn an input. Owner only; without a turn it is dropped."""
@@ -258,6 +264,7 @@ class Thread:
             elif isinstance(effect, Cancel):
                 self._cancel(effect.key)
         if finish:
+            self.mcp.turn_over()
             self.keep()
 
     def internal_id(self) -> str:

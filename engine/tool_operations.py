@@ -16,6 +16,7 @@ from engine.commands import parse_command
 from engine.commands.rules import append_rule
 from engine.context.user_input import guessed_type, image_url
 from engine.errors import os_reason
+from engine.mcp_operations import MCP_OPERATIONS
 from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
@@ -214,5 +215,6 @@ TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] =
     AllowPrefix: _allow_prefix,
     VerifyPatch: _verify,
     ApplyPatch: _apply,
+    **MCP_OPERATIONS,
     ReadImage: _read_image,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from engine.calls import asking, commands, image, patch, shell
+from engine.calls import asking, commands, image, mcp, patch, shell
 from engine.calls.plan import update_plan
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -16,6 +16,7 @@ from rollouts import events as ev
 
 if TYPE_CHECKING:
     from engine.approvals import Judge
+    from engine.mcp.servers import Servers
     from engine.settings import Settings
 
 
@@ -24,13 +25,15 @@ class Toolbox:
 
     :param judge: decides which commands and patches need approval.
     :param shell: path of the user's shell, which command lines run in.
+    :param servers: the MCP servers of the thread.
     """
 
-    def __init__(self, thread_id: str, settings: Settings, judge: Judge, shell: str) -> None:
+    def __init__(self, thread_id: str, settings: Settings, judge: Judge, shell: str, servers: Servers) -> None:
         self.thread_id = thread_id
         self.settings = settings
         self.judge = judge
         self.shell = shell
+        self.mcp = servers
 
     def serve(self, turn: Turn, item: CallItem) -> Script:
         """The script of a call.
@@ -46,6 +49,9 @@ class Toolbox:
             (tool.namespace, tool.name) == (item.namespace, item.name) for tool in self.settings.dynamic_tools or ()
         ):
             return (yield from asking.dynamic_tool(self, turn, item))
+        tool = self.mcp.find(item.namespace, item.name)
+        if tool is not None:
+            return (yield from mcp.call_tool(self, turn, item, tool))
         function = None if item.namespace else _FUNCTIONS.get(item.name)
         if function is None or not self._offered(item.name):
             raise CallFailed(f"unsupported call: {item.namespace or ''}{item.name}")
@@ -53,6 +59,8 @@ class Toolbox:
 
     def _offered(self, name: str) -> bool:
         """Whether the model has a tool that not every model gets."""
+        if name in mcp.RESOURCE_TOOLS:
+            return self.mcp.any
         return name != "apply_patch" or self.settings.info.apply_patch_tool_type is not None
 
 
@@ -69,6 +77,7 @@ _FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
     "view_image": image.view_image,
     "shell_command": shell.shell_command,
     "shell": shell.shell,
+    **mcp.RESOURCE_TOOLS,
 }
 _CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
     "apply_patch": patch.apply_patch_custom,

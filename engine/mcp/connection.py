@@ -1,0 +1,289 @@
+"""The connection to one MCP server: the SDK's transports and JSON-RPC, with our handshake and plain JSON results.
+
+The only module of the engine that imports the SDK, which takes longer than all the rest; `engine.mcp.server` imports
+it in a worker thread once a server has to be started. Results are not decoded into the SDK's types: what a server
+says reaches clients and the model as it was said.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Protocol, cast
+
+import anyio
+import anyio.abc
+import httpx2
+import mcp_types
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.dispatcher import CallOptions, DispatchContext, ProgressFnT
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.shared.transport_context import TransportContext
+
+from engine.mcp.config import ServerConfig
+from engine.mcp.errors import CLOSED, McpFailed, seconds
+
+PROTOCOL_VERSION = "2025-06-18"
+CLIENT_NAME = "codex-mcp-client"
+"""Servers know the reference by this name, some by nothing else."""
+CLIENT_VERSION = "0.125.0"
+CONNECT_SECONDS = 30.0
+_STDERR_CHUNK = 1 << 16
+_INHERITED = ("LANG", "LC_ALL", "TMPDIR", "TZ", "__CF_USER_TEXT_ENCODING")
+"""Variables that servers get beside those the SDK passes on anyway."""
+_HTTP_STATUS = "http_status"
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[str | None], None]
+Streams = tuple[Any, Any]
+
+
+class Inbound(Protocol):
+    """What a server may ask of us."""
+
+    async def elicit(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the user; the result of `elicitation/create`."""
+
+    def tools_changed(self) -> None:
+        """The server offers other tools now."""
+
+
+class Connection:
+    """An open connection. Requests may run at the same time; all fail once the server is gone."""
+
+    def __init__(self, config: ServerConfig, dispatcher: JSONRPCDispatcher[TransportContext]) -> None:
+        self.closed = anyio.Event()
+        self.instructions: str | None = None
+        self._config = config
+        self._dispatcher = dispatcher
+        self._headers: dict[str, str] = {}
+
+    async def handshake(self) -> None:
+        """Introduce ourselves and take note of what the server says of itself.
+
+        :raises McpFailed: it refused, went away or took too long
+        """
+        params = {
+            "protocolVersion": PROTOCOL_VERSION,
+            "capabilities": {"elicitation": {"form": {}}},
+            "clientInfo": {"name": CLIENT_NAME, "title": "Codex", "version": CLIENT_VERSION},
+        }
+        limit = self._config.startup_seconds
+        try:
+            with anyio.fail_after(limit):
+                answer = await self._dispatcher.send_raw_request("initialize", params, {"cancel_on_abandon": False})
+        except TimeoutError:
+            raise McpFailed(f"timed out handshaking with MCP server after {seconds(limit)}", late=True) from None
+        except MCPError as error:
+            raise _handshake_failed(error) from error
+        version = answer.get("protocolVersion")
+        if isinstance(version, str):
+            self._headers = {MCP_PROTOCOL_VERSION_HEADER: version}
+        instructions = answer.get("instructions")
+        self.instructions = instructions if isinstance(instructions, str) else None
+        await self._dispatcher.notify("notifications/initialized", None, {"headers": self._headers})
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
+    ) -> dict[str, Any]:
+        """Send a request; the result as the server gave it. A cancelled caller cancels the request.
+
+        :raises McpFailed: the server refused it, or is gone
+        """
+        options: CallOptions = {"headers": self._headers}
+        if on_progress is not None:
+            options["on_progress"] = _reporter(on_progress)
+        try:
+            return await self._dispatcher.send_raw_request(method, params, options)
+        except MCPError as error:
+            raise _failed(error) from error
+
+
+@asynccontextmanager
+async def connect(
+    config: ServerConfig, environment: Mapping[str, str], inbound: Inbound, auth: httpx2.Auth | None = None
+) -> AsyncIterator[Connection]:
+    """Start or reach a server and talk to it; on exit its process is gone.
+
+    :param environment: variables of this process, of which the server gets those it is meant to have
+    :raises McpFailed: the configuration cannot work
+    :raises OSError: the program does not start
+    """
+    async with AsyncExitStack() as stack:
+        if config.url is None:
+            streams = await stack.enter_async_context(_stdio(config, environment))
+        else:
+            streams = await stack.enter_async_context(_http(config, config.url, environment, auth))
+        dispatcher: JSONRPCDispatcher[TransportContext] = JSONRPCDispatcher(*streams)
+        connection = Connection(config, dispatcher)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        await tasks.start(_pump, connection, dispatcher, inbound)
+        try:
+            yield connection
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+async def _pump(
+    connection: Connection,
+    dispatcher: JSONRPCDispatcher[TransportContext],
+    inbound: Inbound,
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
+    async def on_request(
+        context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        match method:
+            case "ping":
+                return {}
+            case "roots/list":
+                return {"roots": []}
+            case "elicitation/create":
+                return await inbound.elicit(params or {})
+        raise MCPError(code=mcp_types.METHOD_NOT_FOUND, message=method)
+
+    async def on_notify(
+        context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> None:
+        if method == "notifications/tools/list_changed":
+            inbound.tools_changed()
+
+    try:
+        await dispatcher.run(on_request, on_notify, task_status=task_status)
+    finally:
+        connection.closed.set()
+
+
+def _reporter(on_progress: OnProgress) -> ProgressFnT:
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        on_progress(message)
+
+    return report
+
+
+def _handshake_failed(error: MCPError) -> McpFailed:
+    known = _failed(error)
+    if known.text == CLOSED:
+        return McpFailed("handshaking with MCP server failed: connection closed: initialize response")
+    text = known.text if _status(error) else f"JSON-RPC error: {error.code}: {error.message}"
+    return McpFailed(f"handshaking with MCP server failed: {text}", login=known.login)
+
+
+def _failed(error: MCPError) -> McpFailed:
+    status = _status(error)
+    if status:
+        return McpFailed(error.message, login=bool(error.data.get("challenge")), lost=status == 404)
+    if error.code == mcp_types.CONNECTION_CLOSED and error.data is None:
+        return McpFailed(CLOSED)
+    return McpFailed(f"Mcp error: {error.code}: {error.message}")
+
+
+def _status(error: MCPError) -> int:
+    """The HTTP status behind an error that `_Client` made; 0 for errors of the server itself."""
+    return error.data.get(_HTTP_STATUS, 0) if isinstance(error.data, dict) else 0
+
+
+# -- transports
+
+
+@asynccontextmanager
+async def _stdio(config: ServerConfig, environment: Mapping[str, str]) -> AsyncIterator[Streams]:
+    passed_on = {name: environment[name] for name in (*_INHERITED, *config.env_vars) if name in environment}
+    program = StdioServerParameters(
+        command=config.command or "",
+        args=list(config.args),
+        env={**passed_on, **config.env},
+        cwd=config.cwd,
+        encoding_error_handler="replace",
+    )
+    ours, theirs = os.pipe()
+    async with AsyncExitStack() as stack:
+        stack.callback(os.close, ours)
+        with os.fdopen(theirs, "w") as stderr:
+            streams = await stack.enter_async_context(stdio_client(program, errlog=stderr))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_log_lines, config.name, ours)
+            yield cast("Streams", streams)
+            tasks.cancel_scope.cancel()
+
+
+async def _log_lines(name: str, pipe: int) -> None:
+    """Pass on what the server says on stderr, line by line; very long lines in pieces."""
+    os.set_blocking(pipe, False)
+    rest = b""
+    while True:
+        await anyio.wait_readable(pipe)
+        data = os.read(pipe, _STDERR_CHUNK)
+        *lines, rest = (rest + data).split(b"\n")
+        if not data or len(rest) > _STDERR_CHUNK:
+            lines, rest = [*lines, rest], b""
+        for line in filter(None, lines):
+            logger.info("MCP server %s: %s", name, line.decode(errors="replace"))
+        if not data:
+            return
+
+
+@asynccontextmanager
+async def _http(
+    config: ServerConfig, url: str, environment: Mapping[str, str], auth: httpx2.Auth | None
+) -> AsyncIterator[Streams]:
+    timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)  # how long an answer may take is said for each request
+    async with (
+        _Client(headers=headers(config, environment), timeout=timeout, auth=auth) as client,
+        streamable_http_client(url, http_client=client) as streams,
+    ):
+        yield cast("Streams", streams)
+
+
+def headers(config: ServerConfig, environment: Mapping[str, str]) -> dict[str, str]:
+    """The configured headers of requests to a server.
+
+    :raises McpFailed: the variable of the bearer token is not there
+    """
+    known = dict(config.http_headers)
+    known |= {header: environment[name] for header, name in config.env_http_headers.items() if environment.get(name)}
+    if config.bearer_token_env_var is not None:
+        token = environment.get(config.bearer_token_env_var)
+        if not token:
+            wrong = "not set" if token is None else "empty"
+            variable = config.bearer_token_env_var
+            raise McpFailed(f"Environment variable {variable} for MCP server '{config.name}' is {wrong}")
+        known["Authorization"] = f"Bearer {token}"
+    return known
+
+
+class _Client(httpx2.AsyncClient):
+    """Turns failed requests into JSON-RPC errors that say what failed.
+
+    The SDK would end the whole session when a server cannot be reached for a moment, and drop the status of answers.
+    """
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            response = await super().send(request, **options)
+        except httpx2.TransportError:
+            return _explained(request, 503, f"error sending request for url ({request.url})")
+        if request.method != "POST" or response.status_code < 400:
+            return response
+        body = ""
+        with suppress(httpx2.HTTPError):
+            body = (await response.aread()).decode(errors="replace")
+        if response.headers.get("content-type", "").startswith("application/json") and '"jsonrpc"' in body:
+            return response
+        challenge = response.headers.get("www-authenticate")
+        said = f"HTTP {response.status_code} {response.reason_phrase}: {body}".rstrip(": ")
+        return _explained(request, response.status_code, f"Unexpected response: {said}", challenge)
+
+
+def _explained(request: httpx2.Request, status: int, message: str, challenge: str | None = None) -> httpx2.Response:
+    data = {_HTTP_STATUS: status, "challenge": challenge}
+    error = {"code": mcp_types.INTERNAL_ERROR, "message": message, "data": data}
+    answer = {"jsonrpc": "2.0", "id": None, "error": error}
+    return httpx2.Response(status, headers={"content-type": "application/json"}, json=answer, request=request)
