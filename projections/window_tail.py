@@ -45,9 +45,11 @@ def from_tail(log: Log, end: int | None = None) -> Tail:
         if walk.done:
             reached_start = False
             break
-    window = fold_from(log, walk.base, end)
-    if walk.base is not None:
-        known = reached_start or (walk.context_at is not None and walk.context_at < walk.base)
+    # A rollback of more messages than there are dropped less than it asked for: only the whole fold knows what is left.
+    base = None if reached_start and walk.owed else walk.base
+    window = fold_from(log, base, end)
+    if base is not None:
+        known = reached_start or (walk.context_at is not None and walk.context_at < base)
         window.set_behind(walk.context if known else None, walk.context_at, known=known)
         window.counted = reached_start
     if reached_start:
@@ -115,9 +117,9 @@ def _whole(log: Log, record: Record) -> ev.Body | None:
 class _Walk:
     """The walk's state: user messages still owed, and what was found."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, owed: int = 0) -> None:
         self._log = log
-        self._owed = 0
+        self.owed = owed
         self._in_cut_turn = False
         self.base: int | None = None
         self.compactions = 0
@@ -137,19 +139,19 @@ class _Walk:
         body = _whole(self._log, record)
         match body:
             case ev.ThreadRolledBack(count):
-                self._owed += max(count, 0)
-            case ev.Message() if self._owed > 0 and is_user_input(body):
-                self._owed -= 1
+                self.owed += max(count, 0)
+            case ev.Message() if self.owed > 0 and is_user_input(body):
+                self.owed -= 1
                 self._in_cut_turn = True
             case ev.Compacted():
                 self.compactions += 1
-                if self.base is None and self._owed == 0 and body.replacement_history is not None:
+                if self.base is None and self.owed == 0 and body.replacement_history is not None:
                     self.base = record.offset
             case ev.TokenCount() if body.info is not None:
                 self.usage = self.usage or body
-            case ev.TurnContext() if self._owed == 0 and not self._in_cut_turn:
+            case ev.TurnContext() if self.owed == 0 and not self._in_cut_turn:
                 self.context, self.context_at = body, record.offset
-            case ev.TaskStarted() if self._owed == 0:
+            case ev.TaskStarted() if self.owed == 0:
                 self._in_cut_turn = False
 
     def _matters(self, names: tuple[str, str | None]) -> bool:
@@ -158,13 +160,13 @@ class _Walk:
             case ("event_msg", "thread_rolled_back"):
                 return True
             case ("response_item", "message"):
-                return self._owed > 0
+                return self.owed > 0
             case ("compacted", _):
                 return True
             case ("event_msg", "token_count"):
                 return self.usage is None
             case ("turn_context", _):
-                return self.context is None and self._owed == 0 and not self._in_cut_turn
+                return self.context is None and self.owed == 0 and not self._in_cut_turn
             case ("event_msg", "task_started" | "turn_started"):
                 return self._in_cut_turn
             case _:
