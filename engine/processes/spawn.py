@@ -35,10 +35,19 @@ class Size(msgspec.Struct, frozen=True):
     cols: int = 80
 
 
+class Content(msgspec.Struct, frozen=True):
+    """Stands in a command line for the number of an open file that holds this."""
+
+    data: bytes
+
+
+Arg = str | Content
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """What to run and how it is connected."""
 
-    argv: tuple[str, ...]
+    argv: tuple[Arg, ...]
     cwd: str
     env: Mapping[str, str]
     """The whole environment; the program is looked up in its PATH."""
@@ -48,8 +57,6 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Keep stdin open for writing; otherwise it is empty. A terminal can always be written to."""
     merged: bool = False
     """Send stderr down the pipe of stdout, in the order in which both were written."""
-    pass_fds: tuple[int, ...] = ()
-    """Open files of ours that the command gets under the same numbers."""
     leave_group: bool = False
     """Let children that outlive the command run on, as the `shell` tools do; otherwise they are killed with it."""
 
@@ -138,18 +145,29 @@ def _popen(
         if prepare:
             prepare()
 
-    return subprocess.Popen(
-        command.argv,
-        cwd=command.cwd,
-        env=command.env,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        pass_fds=command.pass_fds,
-        start_new_session=True,
-        preexec_fn=before_exec,
-        bufsize=0,
-    )
+    with ExitStack() as files:
+        numbers = {at: _file(arg, files) for at, arg in enumerate(command.argv) if isinstance(arg, Content)}
+        return subprocess.Popen(
+            [str(numbers.get(at, arg)) for at, arg in enumerate(command.argv)],
+            cwd=command.cwd,
+            env=command.env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(numbers.values()),
+            start_new_session=True,
+            preexec_fn=before_exec,
+            bufsize=0,
+        )
+
+
+def _file(content: Content, files: ExitStack) -> int:
+    """An open file with this content, at its beginning."""
+    number = os.memfd_create("content")
+    files.callback(os.close, number)
+    os.write(number, content.data)
+    os.lseek(number, 0, os.SEEK_SET)
+    return number
 
 
 def _take_terminal() -> None:

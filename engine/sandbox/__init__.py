@@ -1,0 +1,72 @@
+"""The sandbox of commands: what a policy or profile lets them see, enforced by bubblewrap.
+
+Use `confined` on the way to a process. A policy that asks for no sandbox leaves the command as it is; one that cannot
+be enforced raises `SandboxUnsupported`, and the command must not run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.permissions import legacy
+from engine.processes.spawn import Arg, Command
+from engine.sandbox import bubblewrap
+from engine.sandbox.denial import likely_denied
+from engine.sandbox.view import SandboxUnsupported, View, places, view
+from projections import protocol as p
+
+__all__ = ["SandboxUnsupported", "confined", "likely_denied", "sandboxed"]
+
+NETWORK_DISABLED = "CODEX_SANDBOX_NETWORK_DISABLED"
+
+Permissions = p.SandboxPolicy | p.PermissionProfile
+
+
+def confined(command: Command, permissions: Permissions, workspace: str) -> Command:
+    """The command as it runs under a policy or profile: wrapped, and told when it has no network.
+
+    :param workspace: the folder that the policy is about, the turn's. Not that of the command: a command chooses its
+        own folder, and must not thereby choose what it may write.
+    :raises SandboxUnsupported: the policy cannot be enforced here.
+    """
+    env = command.env if _network(permissions) else {**command.env, NETWORK_DISABLED: "1"}
+    return msgspec.structs.replace(command, argv=sandboxed(command.argv, permissions, workspace), env=env)
+
+
+def sandboxed(argv: Sequence[Arg], permissions: Permissions, workspace: str) -> tuple[Arg, ...]:
+    """The command line that runs `argv` under a policy or profile; see `confined`, which also sets the environment.
+
+    :raises SandboxUnsupported: the policy cannot be enforced here.
+    """
+    if isinstance(permissions, p.ExternalSandboxSandboxPolicy | p.ExternalPermissionProfile):
+        return tuple(argv)
+    seen = _view(permissions, workspace)
+    if seen.writes_all and seen.network:
+        return tuple(argv)
+    writable = [root.path for root in seen.writable if root.path != "/"]
+    program = bubblewrap.find(os.environ.get("PATH", ""), writable)
+    return bubblewrap.confine(argv, seen, program, proc=bubblewrap.mounts_proc(program))
+
+
+def _view(permissions: Permissions, workspace: str) -> View:
+    profile = legacy.profile(permissions, Path(workspace)) if isinstance(permissions, p.SandboxPolicy) else permissions
+    try:
+        return view(profile, places(workspace, os.environ))
+    except OSError as error:
+        raise SandboxUnsupported(f"unreadable glob expansion: {error}") from error
+
+
+def _network(permissions: Permissions) -> bool:
+    match permissions:
+        case p.DangerFullAccessSandboxPolicy() | p.DisabledPermissionProfile():
+            return True
+        case p.ExternalSandboxSandboxPolicy(network_access=access):
+            return access == "enabled"
+        case p.ReadOnlySandboxPolicy() | p.WorkspaceWriteSandboxPolicy():
+            return permissions.network_access
+        case _:
+            return permissions.network.enabled
