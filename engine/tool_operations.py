@@ -27,7 +27,7 @@ from engine.processes.frames import Ended
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
-from engine.sandbox import SandboxUnsupported, sandboxed
+from engine.sandbox import SandboxUnsupported, confined
 from engine.turn.ops import Op
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -41,21 +41,20 @@ TIMED_OUT = 124
 
 async def _exec(thread: Thread, op: Exec) -> Executed:
     settings = thread.turn_settings
-    argv = op.argv
+    command = Command(
+        argv=op.argv,
+        cwd=op.cwd,
+        env=plain_output(environment(policy_of(settings.config), os.environ, thread.id)),
+        tty=Size() if op.tty else None,
+        merged=True,
+    )
     try:
         if op.sandboxed:
-            argv = sandboxed(argv, settings.sandbox, op.cwd)
+            command = confined(command, settings.permissions, str(settings.cwd))
         number = thread.processes.reserve()
         shown = _Shown(thread, op, number)
         if not op.begun:
             thread.tell(shown.begin())
-        command = Command(
-            argv=argv,
-            cwd=op.cwd,
-            env=plain_output(environment(policy_of(settings.config), os.environ, thread.id)),
-            tty=Size() if op.tty else None,
-            merged=True,
-        )
         running = await thread.processes.start(number, op.call_id, command)
     except SandboxUnsupported as error:
         raise CallFailed(f"exec_command failed: {error}") from error
@@ -122,7 +121,6 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
     """Run a command to its end."""
     settings = thread.turn_settings
     try:
-        argv = sandboxed(op.argv, settings.sandbox, op.cwd) if op.sandboxed else op.argv
         output = HeadTail()
 
         def take(_: Stream, data: bytes) -> None:
@@ -130,7 +128,10 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
             report(data)
 
         env = environment(policy_of(settings.config), os.environ, thread.id)
-        session = Session(Command(argv=argv, cwd=op.cwd, env=env, leave_group=True), take)
+        command = Command(argv=op.argv, cwd=op.cwd, env=env, leave_group=True)
+        if op.sandboxed:
+            command = confined(command, settings.permissions, str(settings.cwd))
+        session = Session(command, take)
     except (SpawnError, SandboxUnsupported) as error:
         raise CallFailed(f"failed to run the command: {error}") from error
     timed_out = False
