@@ -7,6 +7,7 @@ Files are written in place: they keep their mode, owner and hard links, and link
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,16 +30,23 @@ class PatchFailed(Exception):
         self.text = text
 
 
-def apply(verified: Verified, read: Reader) -> str:
+def everywhere(path: str) -> bool:
+    """The permission of a turn without a sandbox."""
+    return True
+
+
+def apply(verified: Verified, read: Reader, allowed: Callable[[str], bool] = everywhere) -> str:
     """Apply a patch and return the text of success.
 
+    :param allowed: whether a file may be written or removed; asked with the place where it really is, so that a link
+        inside a writable folder is no way out of it
     :raises PatchFailed: it no longer fits, or a file cannot be written
     """
     try:
         planned = plan(verified.patch, verified.cwd, read, verified.home)
     except Misfit as misfit:
         raise PatchFailed(f"{misfit}\n") from misfit
-    done = _Done()
+    done = _Done(allowed)
     for number, step in enumerate(planned.steps):
         try:
             done.take(step)
@@ -63,7 +71,8 @@ def _or(complaint: str) -> Iterator[None]:
 class _Done:
     """What was done to the disk, as the actions that undo it."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Callable[[str], bool]) -> None:
+        self._allowed = allowed
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
     def take(self, step: Step) -> None:
@@ -96,7 +105,7 @@ class _Done:
 
     def _write(self, step: Write) -> None:
         # Undoing concerns the file behind a link; the link itself is never touched.
-        path = Path(os.path.realpath(step.path))
+        path = self._permitted(os.path.realpath(step.path))
         mode = os.stat(step.mode_of).st_mode & _PERMISSIONS if step.mode_of else None
         try:
             old = path.read_bytes()
@@ -110,6 +119,11 @@ class _Done:
         if mode is not None:
             path.chmod(mode)
 
+    def _permitted(self, path: str) -> Path:
+        if not self._allowed(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return Path(path)
+
     def _make_folders(self, folder: Path) -> None:
         with _or("Failed to create parent directories for"):
             missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -118,7 +132,8 @@ class _Done:
                 self._undo.append((str(parent), parent.rmdir))
 
     def _remove(self, name: str) -> None:
-        path = Path(name)
+        folder, file = os.path.split(name)
+        path = self._permitted(os.path.join(os.path.realpath(folder), file))
         if path.is_symlink():
             self._undo.append((name, partial(path.symlink_to, path.readlink())))
         else:

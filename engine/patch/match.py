@@ -7,7 +7,7 @@ one before (spec: tools, section 4.2). A looser pass is tried only when the stri
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple
 
 from engine.patch.parse import BLANKS, Chunk
 
@@ -27,8 +27,13 @@ _PASSES: tuple[Callable[[str], str], ...] = (
 )
 
 
-# Start and end of the lines that go, and the lines that come.
-_Replacement: TypeAlias = tuple[int, int, Sequence[str]]
+class _Replacement(NamedTuple):
+    """Lines `start:end` become `new`. `place` is where the chunk was found, before the context was taken off."""
+
+    start: int
+    place: int
+    end: int
+    new: Sequence[str]
 
 
 class NotFound(Exception):
@@ -56,8 +61,8 @@ def patched(text: str, chunks: Sequence[Chunk]) -> str:
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
-    for start, end, new in reversed(_apart(_replacements(lines, chunks))):
-        lines[start:end] = new
+    for replacement in reversed(_apart(_replacements(lines, chunks))):
+        lines[replacement.start : replacement.end] = replacement.new
     if not lines or lines[-1] != "":
         lines.append("")
     return "\n".join(lines)
@@ -110,19 +115,19 @@ def _replacements(lines: list[str], chunks: Sequence[Chunk]) -> list[_Replacemen
             at = place + 1
         if not chunk.old:
             end = len(lines) - 1 if lines and lines[-1] == "" else len(lines)
-            found.append((end, end, chunk.new))
+            found.append(_Replacement(end, end, end, chunk.new))
             continue
         place, old, new = _place(finder, chunk, at)
         if place is None:
             raise NotFound("Failed to find expected lines", chunk.old)
         at = place + len(old)
-        start, end, new = _trimmed(lines, place, at, new)
+        replacement = _trimmed(lines, place, at, new)
         # A chunk at the end of the file may lie before `at`. It may share context with its predecessor, but where
         # both change a line, one change would be lost.
-        if start < taken:
+        if replacement.start < taken:
             raise NotFound("Failed to find expected lines", chunk.old)
-        taken = end
-        found.append((start, end, new))
+        taken = replacement.end
+        found.append(replacement)
     return found
 
 
@@ -133,20 +138,20 @@ def _apart(found: list[_Replacement]) -> list[_Replacement]:
     """
     apart: list[_Replacement] = []
     taken = 0
-    for start, end, new in sorted(found, key=lambda replacement: replacement[0]):
-        taken = max(end, taken)
-        apart.append((taken if start == end else start, taken, new))
+    for one in sorted(found, key=lambda replacement: replacement[:2]):
+        taken = max(one.end, taken)
+        apart.append(one._replace(start=taken if one.start == one.end else one.start, end=taken))
     return apart
 
 
-def _trimmed(lines: list[str], start: int, end: int, new: Sequence[str]) -> _Replacement:
+def _trimmed(lines: list[str], place: int, end: int, new: Sequence[str]) -> _Replacement:
     """A replacement without the lines around it that stay the same."""
-    first, last = 0, len(new)
+    start, first, last = place, 0, len(new)
     while start < end and first < last and lines[start] == new[first]:
         start, first = start + 1, first + 1
     while start < end and first < last and lines[end - 1] == new[last - 1]:
         end, last = end - 1, last - 1
-    return start, end, new[first:last]
+    return _Replacement(start, place, end, new[first:last])
 
 
 def _place(finder: Finder, chunk: Chunk, start: int) -> tuple[int | None, Sequence[str], Sequence[str]]:

@@ -152,6 +152,38 @@ def test_a_removal_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert moved.startswith("Failed to remove original /b\n")
 
 
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["*** Update File: out.txt", "-x", "+y"], "Failed to write file /inside/out.txt\n"),
+        (["*** Add File: out/new.txt", "+y"], "Failed to write file /inside/out/new.txt\n"),
+        (["*** Delete File: out/file.txt"], "Failed to delete file /inside/out/file.txt\n"),
+        (["*** Update File: a.txt", "*** Move to: ../b.txt", "-x", "+y"], "Failed to write file /b.txt\n"),
+    ],
+)
+def test_a_link_is_no_way_out_of_what_is_allowed(tmp_path: Path, lines: list[str], text: str) -> None:
+    write_tree(tmp_path, {"inside/a.txt": "x\n", "outside/file.txt": "x\n"})
+    (tmp_path / "inside/out").symlink_to("../outside")
+    (tmp_path / "inside/out.txt").symlink_to("../outside/file.txt")
+    before = read_tree(tmp_path)
+    inside = f"{tmp_path.resolve()}/inside/"
+    with pytest.raises(PatchFailed) as failed:
+        apply(checked(tmp_path / "inside", *lines), read_text, lambda path: path.startswith(inside))
+    assert failed.value.text.replace(str(tmp_path), "") == text
+    assert read_tree(tmp_path) == before
+
+
+def test_links_within_what_is_allowed_are_fine(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.txt": "x\n", "old/b.txt": "x\n"})
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    (tmp_path / "way").symlink_to("old")
+    verified = checked(tmp_path, "*** Update File: link.txt", "-x", "+y", "*** Delete File: way/b.txt")
+    inside = f"{tmp_path.resolve()}/"
+    apply(verified, read_text, lambda path: path.startswith(inside))
+    assert (tmp_path / "a.txt").read_text() == "y\n"
+    assert not (tmp_path / "old/b.txt").exists()
+
+
 def test_a_file_that_changed_since_it_was_checked_is_not_overwritten(tmp_path: Path) -> None:
     write_tree(tmp_path, {"a.txt": "one\n", "b.txt": "one\n"})
     verified = checked(tmp_path, "*** Add File: new", "+x", "*** Update File: a.txt", "-one", "+1")

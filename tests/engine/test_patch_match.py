@@ -54,6 +54,7 @@ FUNCTIONS = "def f():\n    x = 1\n    return x\n\n\ndef g():\n    x = 1\n    ret
         ("", [chunk("+b")], "b\n"),
         ("a", [chunk("+b"), chunk("+c")], "a\nb\nc\n"),
         ("a\n", [chunk("+b", context="a")], "a\nb\n"),
+        ("a\nb\n", [chunk("+c"), chunk(" b", "+b")], "a\nb\nb\nc\n"),
         # A final newline is there unless nothing is left.
         ("no newline", [chunk("-no newline", "+changed")], "changed\n"),
         ("a\n", [chunk("-a")], ""),
