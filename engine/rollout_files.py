@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import BadRequest
+from engine.errors import BadRequest, Internal
 from projections import window_tail
 from rollouts import codec
 from rollouts import events as ev
@@ -64,6 +64,21 @@ class Opened(msgspec.Struct, frozen=True):
     path: Path
     log: Log
     meta: ev.SessionMeta
+
+    def check_first(self) -> None:
+        """Refuse to resume a file that does not begin with its meta, as the reference does; reading it is fine.
+
+        :raises Internal: naming the file.
+        """
+        for record in self.log.read():
+            line = codec.decode(record.data)
+            if isinstance(line, codec.Line) and codec.counts(line.body):
+                if not isinstance(line.body, ev.SessionMeta):
+                    raise Internal(
+                        f"failed to load rollout `{self.path}` for thread {self.meta.id}: rollout at {self.path} does "
+                        "not start with session metadata"
+                    )
+                return
 
 
 def open_rollout(path: Path) -> Opened:

@@ -46,6 +46,7 @@ from engine.turn.effects import (
     Effect,
     Emit,
     Finish,
+    Inject,
     Input,
     Interrupt,
     Progress,
@@ -120,6 +121,7 @@ class Thread:
         self._scopes: dict[int, anyio.CancelScope] = {}
         self.kind: TurnKind | None = None
         """What kind of turn runs; None when none does."""
+        self._told: list[ev.Message] = []
         self._turn_id = ""
         """Id of the running or the last turn."""
         self._later: list[Callable[[], Awaitable[None]]] = []
@@ -223,6 +225,7 @@ class Thread:
         turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
+        turn.told, self._told = self._told, []
         self._machine = Machine(turn, main)
         await self._carry_out(self._machine.start())
 
@@ -235,6 +238,13 @@ class Thread:
     def _toolbox(self, settings: Settings) -> Toolbox:
         judge = Judge(settings, self.grants, load_rules(settings.config.home))
         return Toolbox(self.id, settings, judge, user_shell(), self.mcp)
+
+    async def tell_model(self, message: ev.Message) -> None:
+        """Let the model hear of something in the running turn's next step, or in that of the next turn. Owner only."""
+        if self._machine is None:
+            self._told.append(message)
+        else:
+            await self.feed(Inject(self.clock.now(), message))
 
     async def feed(self, given: Input) -> None:
         """Give the running turn an input. Owner only; without a turn it is dropped."""

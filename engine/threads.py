@@ -18,11 +18,12 @@ from engine import git, settings_forms, submissions
 from engine import settings as configured
 from engine.clock import Clock, timestamp
 from engine.config import FEATURES
-from engine.errors import BadRequest
+from engine.errors import BadRequest, Internal
 from engine.forks import copied_lines
 from engine.index import Entry, Index
 from engine.instructions import discover
 from engine.journal import Journal
+from engine.mcp.errors import McpFailed
 from engine.model import catalog as models
 from engine.notes import Everyone, Nobody, Notification, Sink, Subscribers
 from engine.operations import Operations
@@ -142,7 +143,8 @@ class Threads:
         created = self.clock.now()
         thread_id = self.layout.new_id(created)
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
-        thread = self._load(self._new(meta, settings, created))
+        thread = self._new(meta, settings, created)
+        await self._load_ready(thread, "creating", new=True)
         shown = published(thread, self.index)
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
         return Answer(thread_id, result, (_started(shown), *_unstable(thread)))
@@ -179,6 +181,22 @@ class Threads:
         self._tasks.start_soon(thread.run)
         return thread
 
+    async def _load_ready(self, thread: Thread, doing: str, *, new: bool) -> None:
+        """Load a thread unless an MCP server that it requires does not start; waits for none but those.
+
+        :raises Internal: one failed; nothing is left of a new thread
+        """
+        self._load(thread)
+        try:
+            await thread.mcp.required()
+        except McpFailed as error:
+            self.drop(thread.id)
+            await thread.close()
+            if new and thread.path is not None:
+                thread.path.unlink(missing_ok=True)
+            message = f"error {doing} thread: Fatal error: Failed to initialize session: {error.text}"
+            raise Internal(message) from error
+
     # -- resume
 
     async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
@@ -189,10 +207,11 @@ class Threads:
         if params.path is not None:
             self._check_active_path(params.thread_id, configured.absolute(params.path, self.cwd))
         source = self._source(params.thread_id, params.path)
+        source.check_first()
         async with self._opening.setdefault(source.meta.id, anyio.Lock()):
             thread = self._loaded.get(source.meta.id)
             if thread is None:
-                return self._resume_cold(source, params, client)
+                return await self._resume_cold(source, params, client)
         if params.path is not None:
             self._check_active_path(thread.id, source.path)
         return self._rejoin(thread, params, client)
@@ -217,7 +236,7 @@ class Threads:
         except Unreadable as error:
             raise _failed_to_load(error) from error
 
-    def _resume_cold(self, source: Opened, params: p.ThreadResumeParams, client: Client) -> Answer:
+    async def _resume_cold(self, source: Opened, params: p.ThreadResumeParams, client: Client) -> Answer:
         journal = self._journal(source, extended=params.persist_extended_history)
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.path, journal, settings)
@@ -226,7 +245,7 @@ class Threads:
         recorded = journal.state.window.previous_context
         if recorded is not None and recorded.model != settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, _other_model(thread, recorded.model)))
-        self._load(thread)
+        await self._load_ready(thread, "resuming", new=False)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
 
@@ -263,7 +282,7 @@ class Threads:
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
         thread = self._new(meta, settings, created)
         thread.journal.append(items)
-        self._load(thread)
+        await self._load_ready(thread, "resuming", new=True)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         shown = published(thread, self.index, opening=True)
         return Answer(thread_id, p.ThreadResumeResponse(thread=shown, **settings_forms.response_fields(settings)))
@@ -287,7 +306,7 @@ class Threads:
         except Unreadable as error:
             raise _failed_to_load(error) from error
         thread.usage = thread.journal.state.usage.restored()
-        self._load(thread)
+        await self._load_ready(thread, "forking", new=True)
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:

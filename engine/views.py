@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.index import Index
+from engine.index import Entry, Index
 from engine.listing import thread_object
 from engine.notes import Notification, Only
 from engine.publish import usage_note
@@ -46,13 +46,22 @@ def published(
         row,
         status=thread.overlay.status,
         turns=turns,
-        name=index.name(entry) if named else None,
+        name=_name(index, entry, opening) if named else None,
         forked_from=None if ephemeral and not opening else thread.journal.meta.forked_from_id,
         preview=preview,
         ephemeral=ephemeral,
     )
     # Git data belongs to the file's first line: before there is one, there is none.
     return shown if written else msgspec.structs.replace(shown, git_info=None)
+
+
+def _name(index: Index, entry: Entry, opening: bool) -> str | None:
+    """The name; a resume of a thread that began with injected words shows what the user said first (observed)."""
+    row = entry.row
+    name = index.name(entry)
+    if name is None and opening and row.preview and row.opening and row.preview != row.opening.strip():
+        return row.preview
+    return name
 
 
 def history(path: Path | None, log: Log) -> History:

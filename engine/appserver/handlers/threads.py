@@ -118,6 +118,12 @@ async def decrement_elicitation(ctx: Context, params: p.ThreadDecrementElicitati
     return Reply(p.ThreadDecrementElicitationResponse(count=count, paused=count > 0))
 
 
+async def approve_denied(ctx: Context, params: p.ThreadApproveGuardianDeniedActionParams) -> Reply:
+    """Allow an action that an automatic review has denied."""
+    await ctx.engine.edits.approve_denied(params)
+    return Reply({})
+
+
 HANDLERS: dict[str, Handler] = {
     "thread/start": start,
     "thread/resume": resume,
@@ -134,6 +140,7 @@ HANDLERS: dict[str, Handler] = {
     "thread/archive": archive,
     "thread/unarchive": unarchive,
     "thread/unsubscribe": unsubscribe,
+    "thread/approveGuardianDeniedAction": approve_denied,
     "thread/increment_elicitation": increment_elicitation,
     "thread/decrement_elicitation": decrement_elicitation,
 }
