@@ -21,6 +21,7 @@ from engine.edits import Edits
 from engine.filing import Filing
 from engine.identity import user_agent
 from engine.index import Index
+from engine.mcp_methods import McpMethods
 from engine.notes import Sink
 from engine.operations import Operations
 from engine.reading import Reading
@@ -69,6 +70,7 @@ class Host:
         self.reading = Reading(self.threads)
         self.edits = Edits(self.threads, clock)
         self.filing = Filing(self.threads, clock)
+        self.mcp = McpMethods(self.threads, self.catalogs, cwd)
 
     @property
     def originator(self) -> str:

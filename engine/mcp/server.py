@@ -19,6 +19,7 @@ import msgspec
 from engine.errors import os_reason
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import CLOSED, McpFailed, cause, seconds
+from engine.mcp.results import present
 from projections import protocol as p
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Server:
         except TimeoutError:
             raise McpFailed(f"timed out awaiting tools/list after {seconds(limit)}") from None
         try:
-            return [msgspec.convert(_present(each), p.Tool) for each in found]
+            return [msgspec.convert(present(each), p.Tool) for each in found]
         except msgspec.ValidationError:
             raise McpFailed("Unexpected response type") from None
 
@@ -284,11 +285,6 @@ async def _pages(lister: _Lister, method: str, member: str) -> list[Any]:
         cursors.add(cursor)
         params = {"cursor": cursor}
     return found
-
-
-def _present(entry: object) -> object:
-    """An entry of a listing without the members that are null."""
-    return {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
 
 
 def startup_error(config: ServerConfig, failure: McpFailed) -> str:

@@ -35,7 +35,7 @@ class Servers:
         self.remembered: set[tuple[str, str]] = set()
         """Tools, as (server, tool), that the user allowed for the rest of the session."""
         self._watcher = watcher
-        self._running: dict[str, Server] = {}
+        self._running = self._made()
         self._tasks: TaskGroup | None = None
         self._next: Mapping[str, ServerConfig] | None = None
 
@@ -44,9 +44,6 @@ class Servers:
     def start(self, tasks: TaskGroup) -> None:
         """Start all that are switched on; they end with the task group."""
         self._tasks = tasks
-        self._running = {
-            name: Server(config, os.environ, self._watcher) for name, config in self.configs.items() if config.enabled
-        }
         for server in self._running.values():
             tasks.start_soon(server.run)
 
@@ -61,7 +58,13 @@ class Servers:
         for server in self._running.values():
             server.stop()
         self.configs, self._next = self._next, None
+        self._running = self._made()
         self.start(self._tasks)
+
+    def _made(self) -> dict[str, Server]:
+        return {
+            name: Server(config, os.environ, self._watcher) for name, config in self.configs.items() if config.enabled
+        }
 
     async def settled(self) -> None:
         """Return when it is known of all servers whether they work."""
@@ -203,12 +206,17 @@ class CallFailure(McpFailed):
 async def started(configs: Mapping[str, ServerConfig]) -> AsyncIterator[Servers]:
     """Servers that belong to no thread: they start here and are gone afterwards."""
     servers = Servers(configs, _Nobody())
+    failed: Exception | None = None
     async with anyio.create_task_group() as tasks:
         servers.start(tasks)
         try:
             yield servers
+        except Exception as error:  # to leave as it is, not in a group
+            failed = error
         finally:
             tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 class _Nobody:
