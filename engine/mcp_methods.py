@@ -14,6 +14,7 @@ from engine.errors import BadRequest, Internal
 from engine.mcp import config
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import McpFailed
+from engine.mcp.results import present
 from engine.mcp.servers import Servers, started
 from engine.threads import Threads
 from projections import protocol as p
@@ -96,9 +97,7 @@ class McpMethods:
         except McpFailed as error:
             raise Internal(error.text) from error
         try:
-            return msgspec.convert(
-                {key: each for key, each in found.items() if each is not None}, p.McpServerToolCallResponse
-            )
+            return msgspec.convert(present(found), p.McpServerToolCallResponse)
         except msgspec.ValidationError as error:
             raise Internal(f"tool call failed for `{params.server}/{params.tool}`: Unexpected response type") from error
 
@@ -167,11 +166,8 @@ def _typed(entries: Any, kind: type[Any]) -> list[Any]:
     """The entries that are what they should be; members that are null are left out."""
     typed = []
     for entry in entries:
-        present = (
-            {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
-        )
         try:
-            typed.append(msgspec.convert(present, kind))
+            typed.append(msgspec.convert(present(entry), kind))
         except msgspec.ValidationError:
             continue
     return typed
