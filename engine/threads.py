@@ -149,23 +149,25 @@ class Threads:
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
         return Answer(thread_id, result, (_started(shown), *_unstable(thread)))
 
-    def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime) -> Thread:
+    def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime, sink: Sink | None = None) -> Thread:
         path = None if settings.ephemeral else self.layout.new_path(meta.id, created)
         log: Log = MemoryLog() if path is None else FileLog(path)
         row = msgspec.structs.replace(catalog.apply(catalog.EMPTY, meta), path=str(path) if path else "")
         journal = Journal(
             log, SessionState(), meta, Entry(row), self.clock, extended=settings.persist_extended, unwritten=True
         )
-        return self._thread(meta.id, path, journal, settings)
+        return self._thread(meta.id, path, journal, settings, sink)
 
-    def _thread(self, thread_id: str, path: Path | None, journal: Journal, settings: Settings) -> Thread:
+    def _thread(
+        self, thread_id: str, path: Path | None, journal: Journal, settings: Settings, sink: Sink | None = None
+    ) -> Thread:
         return Thread(
             thread_id,
             path,
             journal,
             settings,
             operations=self._operations,
-            sink=self.sink if isinstance(settings.source, str) else Nobody(),
+            sink=sink or self.sink,
             clock=self.clock,
             index=self.index,
             spawner=self,
@@ -335,7 +337,7 @@ class Threads:
         created = self.clock.now()
         thread_id = self.layout.new_id(created)
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
-        child = self._new(meta, settings, created)
+        child = self._new(meta, settings, created, Nobody())
         parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=thread_id, relation="review"))
         over = anyio.Event()
         said: list[str | None] = [None]
