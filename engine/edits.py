@@ -56,7 +56,7 @@ class Edits:
         if params.num_turns < 1:
             raise BadRequest("numTurns must be >= 1")
         thread = self._threads.get(params.thread_id)
-        if thread.path is None:
+        if thread.ephemeral:
             raise BadRequest("thread rollback requires persisted thread history")
 
         async def roll_back() -> p.ThreadRollbackResponse:
@@ -67,7 +67,7 @@ class Edits:
     def _roll_back(self, thread: Thread, count: int) -> p.ThreadRollbackResponse:
         if thread.running:
             raise BadRequest("Cannot rollback while a turn is in progress.")
-        if not thread.journal.written or thread.path is None:
+        if not thread.journal.written:
             raise BadRequest(f"failed to load thread history for rollback replay: no rollout at {thread.path}")
         thread.catch_up()
         marker = ev.ThreadRolledBack(num_turns=count)
@@ -76,7 +76,7 @@ class Edits:
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
         thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
-        turns = settled(history(thread.path, thread.journal.log).turns, None)
+        turns = settled(history(thread.journal.log).turns, None)
         return p.ThreadRollbackResponse(thread=published(thread, self._threads.index, turns, opening=True))
 
     def elicitations(self, thread_id: str, change: int) -> int:

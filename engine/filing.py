@@ -6,7 +6,6 @@ Each works on loaded threads and on cold ones; a cold one is changed by appendin
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
@@ -19,6 +18,7 @@ from engine.listing import thread_object
 from engine.notes import Everyone, Notification
 from engine.publish import status_note
 from engine.rollout_files import Unreadable, check_thread_id, open_rollout
+from engine.storage import Place
 from engine.thread import Thread
 from engine.threads import Threads
 from engine.views import published
@@ -35,6 +35,7 @@ class Filing:
         self._threads = threads
         self._clock = clock
         self._index = threads.index
+        self._storage = threads.storage
 
     async def archive(self, params: p.ThreadArchiveParams) -> Notification:
         """Move a thread to the archive; a loaded one is unloaded first. Returns what all clients hear then.
@@ -42,15 +43,15 @@ class Filing:
         :raises BadRequest: there is no such thread, or it has no file.
         """
         thread_id = check_thread_id(params.thread_id)
-        path = self._index.find(thread_id)
-        if path is None:
+        place = self._storage.find(thread_id)
+        if place is None:
             raise BadRequest(f"no rollout found for thread id {thread_id}")
         thread = self._threads.loaded(thread_id)
         if thread is not None:
             self._threads.drop(thread_id)
             await thread.close()
             self._threads.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
-        self._index.moved(path, self._threads.layout.archive(path))
+        self._storage.archive(place)
         return Notification("thread/archived", p.ThreadArchivedNotification(thread_id=thread_id), Everyone())
 
     async def unarchive(self, params: p.ThreadUnarchiveParams) -> tuple[p.ThreadUnarchiveResponse, Notification]:
@@ -59,12 +60,10 @@ class Filing:
         :raises BadRequest: it is not archived.
         """
         thread_id = check_thread_id(params.thread_id)
-        path = self._index.find(thread_id, archived=True)
-        if path is None:
+        place = self._storage.find(thread_id, archived=True)
+        if place is None:
             raise BadRequest(f"no archived rollout found for thread id {thread_id}")
-        restored = self._threads.layout.unarchive(path)
-        self._index.moved(path, restored)
-        entry = self._entry(restored)
+        entry = self._entry(self._storage.unarchive(place))
         row = msgspec.structs.replace(entry.row, updated_at=entry.row.created_at)
         shown = thread_object(row, status=p.NotLoadedThreadStatus(), name=self._index.name(entry))
         note = Notification("thread/unarchived", p.ThreadUnarchivedNotification(thread_id=thread_id), Everyone())
@@ -82,7 +81,7 @@ class Filing:
         if not name:
             raise BadRequest("thread name must not be empty")
         thread = self._threads.loaded(thread_id)
-        if thread is not None and thread.path is None:
+        if thread is not None and thread.ephemeral:
             return lambda: self._refuse_name(thread)
         event = ev.ThreadNameUpdated(thread_id=thread_id, thread_name=name)
         await self._append(thread_id, [event], unknown=f"thread not found: {thread_id}")
@@ -109,14 +108,14 @@ class Filing:
         thread_id = check_thread_id(params.thread_id)
         override = _override(params.git_info)
         thread = self._threads.loaded(thread_id)
-        if thread is not None and thread.path is None:
+        if thread is not None and thread.ephemeral:
             raise BadRequest(f"ephemeral thread does not support metadata updates: {thread_id}")
         await self._append(thread_id, [ev.ThreadMetadata(git=override)], unknown=f"thread not found: {thread_id}")
         if thread is not None:
             return p.ThreadMetadataUpdateResponse(thread=published(thread, self._index))
-        path = self._find(thread_id)
-        assert path is not None
-        entry = self._entry(path)
+        place = self._find(thread_id)
+        assert place is not None
+        entry = self._entry(place)
         shown = thread_object(entry.row, status=p.NotLoadedThreadStatus(), name=self._index.name(entry))
         return p.ThreadMetadataUpdateResponse(thread=shown)
 
@@ -127,7 +126,7 @@ class Filing:
         """
         thread_id = check_thread_id(params.thread_id)
         thread = self._threads.loaded(thread_id)
-        if thread is not None and thread.path is None:
+        if thread is not None and thread.ephemeral:
             raise BadRequest(f"ephemeral thread does not support memory mode updates: {thread_id}")
         meta = thread.journal.meta if thread is not None else self._cold(thread_id).meta
         changed = msgspec.structs.replace(meta, memory_mode=params.mode)
@@ -139,9 +138,9 @@ class Filing:
         if thread is None:
             journal = self._cold(thread_id, unknown)
             journal.append(events)
-            path = self._find(thread_id)
-            if path is not None:
-                self._index.put(path, journal.entry)
+            place = self._find(thread_id)
+            if place is not None:
+                self._storage.put(place, journal.entry)
             return
 
         async def append() -> None:
@@ -150,22 +149,22 @@ class Filing:
 
         await thread.ask(append)
 
-    def _find(self, thread_id: str) -> Path | None:
-        return self._index.find(thread_id) or self._index.find(thread_id, archived=True)
+    def _find(self, thread_id: str) -> Place | None:
+        return self._storage.find(thread_id) or self._storage.find(thread_id, archived=True)
 
     def _cold(self, thread_id: str, unknown: str | None = None) -> Journal:
-        path = self._find(thread_id)
-        if path is None:
+        place = self._find(thread_id)
+        if place is None:
             raise BadRequest(unknown or f"thread not found: {thread_id}")
         try:
-            source = open_rollout(path)
+            source = open_rollout(self._storage, place)
         except Unreadable as error:
             raise BadRequest(f"failed to load rollout `{error.path}`: {error.reason}") from error
         state = rebuild(source.log, want_turns=False)
-        return Journal(source.log, state, source.meta, self._entry(path), self._clock, extended=False)
+        return Journal(source.log, state, source.meta, self._entry(place), self._clock, extended=False)
 
-    def _entry(self, path: Path) -> Entry:
-        return self._index.entry(path) or Entry(catalog.EMPTY)
+    def _entry(self, place: Place) -> Entry:
+        return self._storage.entry(place) or Entry(catalog.EMPTY)
 
 
 def _override(given: p.ThreadMetadataGitInfoUpdateParams | None) -> ev.GitOverride:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from engine.rollout_files import check_text
 from engine.turn.ending import aborted_marker
@@ -13,7 +12,7 @@ from rollouts import events as ev
 from rollouts.log import Log
 
 
-def copied_lines(path: Path | None, log: Log) -> Iterator[ev.Body]:
+def copied_lines(log: Log) -> Iterator[ev.Body]:
     """Every parsed line of the source and every engine line, in order, without its agent task.
 
     A turn that is still open in the source ends as interrupted in the copy.
@@ -24,8 +23,7 @@ def copied_lines(path: Path | None, log: Log) -> Iterator[ev.Body]:
     turns = TurnTable()
     for record in log.read():
         line = codec.decode(record.data)
-        if path is not None:
-            check_text(path, line)
+        check_text(log.path, line)
         if isinstance(line, codec.BadLine) or not _is_copied(line.body):
             continue
         turns.apply(line)

@@ -6,6 +6,7 @@ areas beside them. The app-server is one embedder among others.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -26,6 +27,7 @@ from engine.notes import Sink
 from engine.operations import Operations
 from engine.reading import Reading
 from engine.reviews import Reviews
+from engine.storage import StorageFactory, open_storage
 from engine.threads import Threads
 from engine.turns import Turns
 from rollouts.layout import Home
@@ -38,7 +40,14 @@ class Host:
     """One engine: its home, its flags, its threads."""
 
     def __init__(
-        self, home: Path, flags: Mapping[str, object], sink: Sink, tasks: TaskGroup, clock: Clock, cwd: Path
+        self,
+        home: Path,
+        flags: Mapping[str, object],
+        sink: Sink,
+        tasks: TaskGroup,
+        clock: Clock,
+        cwd: Path,
+        storage: StorageFactory | None = None,
     ) -> None:
         self.home = home
         self.flags = flags
@@ -50,12 +59,14 @@ class Host:
         self.sink = sink
         layout = Home(home)
         self.index = Index(layout)
+        self.storage = (storage or functools.partial(open_storage, os.environ))(layout, self.index, clock)
         self.operations = Operations(
             installation_id(home), lambda: self.originator, lambda: user_agent(*self._clients, os.environ)
         )
         self.threads = Threads(
             layout=layout,
             index=self.index,
+            storage=self.storage,
             operations=self.operations,
             sink=sink,
             clock=clock,
@@ -118,11 +129,13 @@ def open_host(
     *,
     clock: Clock | None = None,
     cwd: Path | None = None,
+    storage: StorageFactory | None = None,
 ) -> Callable[[Sink], AbstractAsyncContextManager[Host]]:
     """A factory of engines for this CODEX_HOME.
 
     :param flags: dotted configuration keys that lie above config.toml, as `-c` gives them.
     :param cwd: where relative paths start; by default the process's folder.
+    :param storage: makes the storage of the threads; by default what the environment chooses.
     """
 
     @asynccontextmanager
@@ -130,8 +143,9 @@ def open_host(
         home.mkdir(parents=True, exist_ok=True)
         with ExitStack() as last:
             async with anyio.create_task_group() as tasks:
-                host = Host(home, flags or {}, sink, tasks, clock or SystemClock(), cwd or Path.cwd())
+                host = Host(home, flags or {}, sink, tasks, clock or SystemClock(), cwd or Path.cwd(), storage)
                 last.callback(host.index.close)  # once no task reads it any more
+                last.callback(host.storage.close)
                 tasks.start_soon(host.index.keep_fresh)
                 try:
                     yield host

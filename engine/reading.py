@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from engine import config, listing
 from engine.errors import BadRequest, Internal
 from engine.listing import thread_object
 from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
+from engine.storage import Place
 from engine.thread import Thread
 from engine.threads import Threads
 from engine.views import history, published, settled, turn_table
@@ -23,6 +22,7 @@ class Reading:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._index = threads.index
+        self._storage = threads.storage
 
     def check_id(self, thread_id: str) -> str:
         """The id, if it is one.
@@ -33,6 +33,7 @@ class Reading:
 
     async def list_threads(self, params: p.ThreadListParams) -> p.ThreadListResponse:
         """A page of stored threads."""
+        self._threads.storage.refresh()
         loaded = config.load(self._threads.layout.path, self._threads.flags, self._threads.cwd)
         return await listing.list_threads(self._index, params, provider=loaded.provider_id, status=self._threads.status)
 
@@ -55,7 +56,7 @@ class Reading:
         turns = []
         if params.include_turns:
             self._check_written(thread, "includeTurns", "includeTurns is unavailable")
-            turns = self._turns(self._open_path(self._path(thread)), thread.overlay.open_turn_id)
+            turns = self._turns(self._open_place(self._place(thread)), thread.overlay.open_turn_id)
         return p.ThreadReadResponse(thread=published(thread, self._index, turns))
 
     def turns(self, params: p.ThreadTurnsListParams) -> p.ThreadTurnsListResponse:
@@ -68,11 +69,11 @@ class Reading:
         thread = self._threads.loaded(thread_id)
         if thread is not None:
             self._check_written(thread, "thread/turns/list", "thread/turns/list is unavailable")
-            source, running = self._open_path(self._path(thread)), thread.overlay.open_turn_id
+            source, running = self._open_place(self._place(thread)), thread.overlay.open_turn_id
         else:
             source, running = self._open(thread_id), None
         try:
-            rows = turn_table(source.path, source.log).all_rows()
+            rows = turn_table(source.log).all_rows()
             found = page(rows, source.log, cursor=params.cursor, limit=params.limit, direction=params.sort_direction)
         except CursorError as error:
             raise BadRequest(str(error)) from error
@@ -81,35 +82,35 @@ class Reading:
         return msgspec.structs.replace(found, data=settled(found.data, running))
 
     def _check_written(self, thread: Thread, what: str, unavailable: str) -> None:
-        if thread.path is None:
+        if thread.ephemeral:
             raise BadRequest(f"ephemeral threads do not support {what}")
         if not thread.journal.written:
             raise BadRequest(f"thread {thread.id} is not materialized yet; {unavailable} before first user message")
 
-    def _path(self, thread: Thread) -> Path:
-        assert thread.path is not None
-        return thread.path
+    def _place(self, thread: Thread) -> Place:
+        assert thread.place is not None
+        return thread.place
 
     def _open(self, thread_id: str) -> Opened:
-        path = self._index.find(thread_id) or self._index.find(thread_id, archived=True)
-        if path is None:
+        place = self._storage.find(thread_id) or self._storage.find(thread_id, archived=True)
+        if place is None:
             raise BadRequest(f"thread not loaded: {thread_id}")
-        return self._open_path(path)
+        return self._open_place(place)
 
-    def _open_path(self, path: Path) -> Opened:
+    def _open_place(self, place: Place) -> Opened:
         try:
-            return open_rollout(path)
+            return open_rollout(self._storage, place)
         except Unreadable as error:
             raise _failed(error) from error
 
     def _turns(self, source: Opened, running: str | None) -> list[p.Turn]:
         try:
-            return settled(history(source.path, source.log).turns, running)
+            return settled(history(source.log).turns, running)
         except Unreadable as error:
             raise _failed(error) from error
 
     def _stored(self, source: Opened, turns: list[p.Turn]) -> p.Thread:
-        entry = self._index.entry(source.path)
+        entry = self._storage.entry(source.place)
         assert entry is not None
         row = entry.row
         if not self._threads.warm:

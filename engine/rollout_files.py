@@ -1,4 +1,4 @@
-"""Rollout files as requests name them: by id or by path; and the words for files that cannot be used.
+"""Rollouts as requests name them: by id or by path; and the words for those that cannot be used.
 
 The words differ by method (spec rollout-format 10): a resume says what failed to load, a read what failed to be read.
 """
@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadRequest, Internal
+from engine.storage import Place, Storage
 from projections import window_tail
 from rollouts import codec
 from rollouts import events as ev
-from rollouts.log import Log, LogError, open_log
+from rollouts.log import Log, LogError
 
 _GROUPS = (8, 4, 4, 4, 12)
 _FORMS = (32, 36)
@@ -51,7 +52,7 @@ def _why(text: str) -> str:
 class Unreadable(Exception):
     """A rollout that cannot be used; `reason` in a resume's words."""
 
-    def __init__(self, path: Path, reason: str, read_reason: str) -> None:
+    def __init__(self, path: Path | str | None, reason: str, read_reason: str) -> None:
         super().__init__(reason)
         self.path = path
         self.reason = reason
@@ -61,7 +62,7 @@ class Unreadable(Exception):
 class Opened(msgspec.Struct, frozen=True):
     """A usable rollout: its log and the line that names its thread."""
 
-    path: Path
+    place: Place
     log: Log
     meta: ev.SessionMeta
 
@@ -74,26 +75,28 @@ class Opened(msgspec.Struct, frozen=True):
             line = codec.decode(record.data)
             if isinstance(line, codec.Line) and codec.counts(line.body):
                 if not isinstance(line.body, ev.SessionMeta):
+                    path = self.log.path
                     raise Internal(
-                        f"failed to load rollout `{self.path}` for thread {self.meta.id}: rollout at {self.path} does "
-                        "not start with session metadata"
+                        f"failed to load rollout `{path}` for thread {self.meta.id}: rollout at {path} does not start "
+                        "with session metadata"
                     )
                 return
 
 
-def open_rollout(path: Path) -> Opened:
-    """Open a file for a resume, a read or a fork.
+def open_rollout(storage: Storage, place: Place) -> Opened:
+    """Open a thread for a resume, a read or a fork.
 
     :raises Unreadable: it is missing, empty, or has no `session_meta`.
     """
-    log = open_log(path)
+    log = storage.log(place)
+    path = log.path
     if not log.exists():
         reason = "No such file or directory (os error 2)"
         raise Unreadable(path, reason, reason)
     try:
         meta = window_tail.first_meta(log)
         if meta is not None:
-            return Opened(path, log, meta)
+            return Opened(Place(place.thread_id or meta.id, place.path), log, meta)
         blank = all(not record.data.strip() for record in log.read(limit=1024))
     except LogError as error:
         raise Unreadable(path, error.reason, error.reason) from error
@@ -106,13 +109,13 @@ def open_rollout(path: Path) -> Opened:
     )
 
 
-def not_utf8(path: Path) -> Unreadable:
+def not_utf8(path: Path | str | None) -> Unreadable:
     """A file with a line that is no text."""
     reason = "stream did not contain valid UTF-8"
     return Unreadable(path, reason, reason)
 
 
-def check_text(path: Path, line: codec.Line | codec.BadLine) -> None:
+def check_text(path: Path | str | None, line: codec.Line | codec.BadLine) -> None:
     """Refuse what the reference refuses: bytes that are no UTF-8.
 
     :raises Unreadable: naming the file.

@@ -28,7 +28,6 @@ from engine.commands.rules import load_rules
 from engine.context.environment import user_shell
 from engine.errors import EngineError
 from engine.inbox import Answer
-from engine.index import Index
 from engine.journal import Journal
 from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
@@ -40,6 +39,7 @@ from engine.patch.turn_diff import TurnDiff
 from engine.processes.store import Store
 from engine.publish import Scene, notifications, status_note
 from engine.settings import Settings
+from engine.storage import Place, Storage
 from engine.turn.effects import (
     Cancel,
     Done,
@@ -76,18 +76,18 @@ class Thread:
     def __init__(
         self,
         thread_id: str,
-        path: Path | None,
+        place: Place | None,
         journal: Journal,
         settings: Settings,
         *,
         operations: Operations,
         sink: Sink,
         clock: Clock,
-        index: Index,
+        storage: Storage,
         spawner: Spawner,
     ) -> None:
         self.id = thread_id
-        self.path = path
+        self.place = place
         """Where the rollout is or will be; None for an ephemeral thread."""
         self.journal = journal
         self.settings = settings
@@ -113,7 +113,7 @@ class Thread:
         self._operations = operations
         self._sink = sink
         self.clock = clock
-        self._index = index
+        self._storage = storage
         self._ids = (str(uuid4()) for _ in itertools.count())
         self._internal = itertools.count(1)
         self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
@@ -130,6 +130,22 @@ class Thread:
         self._over = anyio.Event()
 
     # -- asked by others
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the rollout; None for an ephemeral thread and for one in a database."""
+        return None if self.place is None else self.place.path
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether nothing of the thread is kept."""
+        return self.place is None
+
+    @property
+    def updated_at(self) -> int:
+        """When something was last written, epoch ms; 0 before."""
+        stored = self.place is not None and self.journal.written
+        return self._storage.updated_at(self.place, self.journal.entry) if stored and self.place else 0
 
     @property
     def running(self) -> bool:
@@ -283,8 +299,8 @@ class Thread:
 
     def keep(self) -> None:
         """Let the index know how far the thread is; nothing is lost without it."""
-        if self.journal.written and self.path is not None:
-            self._index.put(self.path, self.journal.entry)
+        if self.journal.written and self.place is not None:
+            self._storage.put(self.place, self.journal.entry)
 
     def _cancel(self, key: int) -> None:
         scope = self._scopes.pop(key, None)

@@ -32,6 +32,7 @@ from engine.response_items import parse_items
 from engine.review_guidelines import GUIDELINES
 from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
 from engine.settings import Settings, Stored
+from engine.storage import Place, Storage
 from engine.thread import Thread
 from engine.turn.effects import Submission
 from engine.views import History, history, joined_turns, published, replay
@@ -40,7 +41,7 @@ from projections import protocol as p
 from projections.session import SessionState, rebuild
 from rollouts import events as ev
 from rollouts.layout import Home
-from rollouts.log import FileLog, Log, MemoryLog
+from rollouts.log import Log, MemoryLog
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -66,6 +67,7 @@ class Threads:
         *,
         layout: Home,
         index: Index,
+        storage: Storage,
         operations: Operations,
         sink: Sink,
         clock: Clock,
@@ -75,6 +77,7 @@ class Threads:
     ) -> None:
         self.layout = layout
         self.index = index
+        self.storage = storage
         self.clock = clock
         self.flags = flags
         self.cwd = cwd
@@ -150,26 +153,29 @@ class Threads:
         return Answer(thread_id, result, (_started(shown), *_unstable(thread)))
 
     def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime, sink: Sink | None = None) -> Thread:
-        path = None if settings.ephemeral else self.layout.new_path(meta.id, created)
-        log: Log = MemoryLog() if path is None else FileLog(path)
-        row = msgspec.structs.replace(catalog.apply(catalog.EMPTY, meta), path=str(path) if path else "")
+        place: Place | None = None
+        log: Log = MemoryLog()
+        if not settings.ephemeral:
+            place, log = self.storage.create(meta.id, created)
+        path = str(place.path) if place and place.path else ""
+        row = msgspec.structs.replace(catalog.apply(catalog.EMPTY, meta), path=path)
         journal = Journal(
             log, SessionState(), meta, Entry(row), self.clock, extended=settings.persist_extended, unwritten=True
         )
-        return self._thread(meta.id, path, journal, settings, sink)
+        return self._thread(meta.id, place, journal, settings, sink)
 
     def _thread(
-        self, thread_id: str, path: Path | None, journal: Journal, settings: Settings, sink: Sink | None = None
+        self, thread_id: str, place: Place | None, journal: Journal, settings: Settings, sink: Sink | None = None
     ) -> Thread:
         return Thread(
             thread_id,
-            path,
+            place,
             journal,
             settings,
             operations=self._operations,
             sink=sink or self.sink,
             clock=self.clock,
-            index=self.index,
+            storage=self.storage,
             spawner=self,
         )
 
@@ -215,10 +221,10 @@ class Threads:
             if thread is None:
                 return await self._resume_cold(source, params, client)
         if params.path is not None:
-            self._check_active_path(thread.id, source.path)
+            self._check_active_path(thread.id, source.place.path)
         return self._rejoin(thread, params, client)
 
-    def _check_active_path(self, thread_id: str, path: Path) -> None:
+    def _check_active_path(self, thread_id: str, path: Path | None) -> None:
         """A loaded thread cannot be resumed from another file than its own."""
         thread = self._loaded.get(thread_id)
         if thread is not None and thread.path != path:
@@ -230,18 +236,18 @@ class Threads:
     def _source(self, thread_id: str, path: str | None) -> Opened:
         """The rollout a resume or fork names: by path, else by id among those that are not archived."""
         wanted = check_thread_id(thread_id) if path is None else ""
-        found = self.index.find(wanted) if path is None else configured.absolute(path, self.cwd)
+        found = self.storage.find(wanted) if path is None else self.storage.at(configured.absolute(path, self.cwd))
         if found is None:
             raise BadRequest(f"no rollout found for thread id {wanted}")
         try:
-            return open_rollout(found)
+            return open_rollout(self.storage, found)
         except Unreadable as error:
             raise _failed_to_load(error) from error
 
     async def _resume_cold(self, source: Opened, params: p.ThreadResumeParams, client: Client) -> Answer:
         journal = self._journal(source, extended=params.persist_extended_history)
         settings = self._settings(params, source.meta, journal.state, client)
-        thread = self._thread(source.meta.id, source.path, journal, settings)
+        thread = self._thread(source.meta.id, source.place, journal, settings)
         answer = self._resumed(thread, params, client)
         answer = msgspec.structs.replace(answer, then=(*answer.then, *_unstable(thread)))
         recorded = journal.state.window.previous_context
@@ -253,7 +259,7 @@ class Threads:
 
     def _rejoin(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
         """Join a loaded thread: the live settings count, whatever the request says."""
-        if thread.path is None or not thread.journal.written:
+        if thread.ephemeral or not thread.journal.written:
             raise BadRequest(f"no rollout found for thread id {thread.id}")
         thread.catch_up()
         return self._resumed(thread, params, client)
@@ -264,7 +270,7 @@ class Threads:
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
-            found = self._history(thread.path, thread.journal.log)
+            found = self._history(thread.journal.log)
             turns = joined_turns(found, thread)
             then = tuple(replay(thread, found, client.connection_id))
         shown = published(thread, self.index, turns, opening=True)
@@ -304,7 +310,7 @@ class Threads:
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), found, forked_from=source.meta.id)
         thread = self._new(meta, settings, created)
         try:
-            thread.journal.append(copied_lines(source.path, source.log))
+            thread.journal.append(copied_lines(source.log))
         except Unreadable as error:
             raise _failed_to_load(error) from error
         thread.usage = thread.journal.state.usage.restored()
@@ -312,7 +318,7 @@ class Threads:
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
-            copied = self._history(thread.path, thread.journal.log)
+            copied = self._history(thread.journal.log)
             turns = joined_turns(copied, thread)
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
@@ -322,7 +328,7 @@ class Threads:
     def _fork_source(self, params: p.ThreadForkParams) -> Opened:
         if params.path is None:
             loaded = self._loaded.get(check_thread_id(params.thread_id))
-            if loaded is not None and (loaded.path is None or not loaded.journal.written):
+            if loaded is not None and (loaded.ephemeral or not loaded.journal.written):
                 raise BadRequest(f"no rollout found for thread id {params.thread_id}")
         return self._source(params.thread_id, params.path)
 
@@ -363,13 +369,13 @@ class Threads:
 
     def _journal(self, source: Opened, *, extended: bool) -> Journal:
         """Log and state of a stored thread, from its checkpoint or its tail."""
-        entry = self.index.entry(source.path) or Entry(catalog.apply(catalog.EMPTY, source.meta))
+        entry = self.storage.entry(source.place) or Entry(catalog.apply(catalog.EMPTY, source.meta))
         state = rebuild(source.log, want_turns=False)
         return Journal(source.log, state, source.meta, entry, self.clock, extended=extended)
 
-    def _history(self, path: Path | None, log: Log) -> History:
+    def _history(self, log: Log) -> History:
         try:
-            return history(path, log)
+            return history(log)
         except Unreadable as error:
             raise _failed_to_load(error) from error
 

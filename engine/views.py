@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -38,9 +37,9 @@ def published(
     entry = thread.journal.entry
     row = entry.row
     written = thread.journal.written
-    if thread.path is not None and written:
-        row = msgspec.structs.replace(row, updated_at=_modified(thread.path))
-    ephemeral = thread.path is None
+    ephemeral = thread.ephemeral
+    if written and not ephemeral:
+        row = msgspec.structs.replace(row, updated_at=thread.updated_at)
     preview = row.opening or "" if opening else "" if ephemeral else None
     shown = thread_object(
         row,
@@ -64,7 +63,7 @@ def _name(index: Index, entry: Entry, opening: bool) -> str | None:
     return name
 
 
-def history(path: Path | None, log: Log) -> History:
+def history(log: Log) -> History:
     """All turns of a log, an open one as it is.
 
     :raises Unreadable: the log is no text.
@@ -73,14 +72,13 @@ def history(path: Path | None, log: Log) -> History:
     builder = TurnBuilder()
     for record in log.read():
         line = codec.decode(record.data)
-        if path is not None:
-            check_text(path, line)
+        check_text(log.path, line)
         builder.apply(line, record.offset, record.end)
     turns = builder.turns()
     return History(turns, replay_turn_id(builder.table.owner, turns))
 
 
-def turn_table(path: Path | None, log: Log) -> TurnTable:
+def turn_table(log: Log) -> TurnTable:
     """The rows of all turns of a log.
 
     :raises Unreadable: the log is no text.
@@ -89,8 +87,7 @@ def turn_table(path: Path | None, log: Log) -> TurnTable:
     table = TurnTable()
     for record in log.read():
         line = codec.decode(record.data)
-        if path is not None:
-            check_text(path, line)
+        check_text(log.path, line)
         table.apply(line, record.offset, record.end)
     return table
 
@@ -115,10 +112,3 @@ def replay(thread: Thread, found: History, connection_id: int) -> Iterator[Notif
     if info is not None:
         note = usage_note(thread.id, found.usage_turn_id, info)
         yield Notification("thread/tokenUsage/updated", note, Only(connection_id))
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns // 1_000_000
-    except OSError:
-        return 0

@@ -137,20 +137,23 @@ class Store:
     def thread_ids(self) -> Iterator[str]:
         """Yield the threads by age; a thread is what has a `session_meta` line, as for files."""
         seen: set[str] = set()
-        last: int | None = None
+        for _, thread_id in self.metas():
+            if thread_id not in seen:
+                seen.add(thread_id)
+                yield thread_id
+
+    def metas(self, after: int | None = None) -> Iterator[tuple[int, str]]:
+        """Yield (position in the store, thread) of the `session_meta` lines behind a position, oldest first."""
         while True:
             with _errors("store"):
                 page = self.recorder.select_notifications(
-                    last, _PAGE_LINES[0], topics=[_META], inclusive_of_start=False
+                    after, _PAGE_LINES[0], topics=[_META], inclusive_of_start=False
                 )
             for note in page:
-                thread_id = str(note.originator_id)
-                if thread_id not in seen:
-                    seen.add(thread_id)
-                    yield thread_id
+                yield note.id, str(note.originator_id)
             if not page:
                 return
-            last = page[-1].id
+            after = page[-1].id
 
     def close(self) -> None:
         """Close the connections."""

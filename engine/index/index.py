@@ -51,6 +51,10 @@ Accept = Callable[[Entry], bool]
 Task = tuple[str, Entry | None, Budget]
 
 
+def _log_name(thread_id: str) -> str:
+    return f"log:{thread_id}"
+
+
 def _any(_: Entry) -> bool:
     return True
 
@@ -92,6 +96,10 @@ class Index:
         self._keep([(name, found)])
         return found
 
+    def recorded(self, thread_id: str) -> Entry | None:
+        """The entry of a thread in a store, as it was last put."""
+        return self._rows.of_path(_log_name(thread_id))
+
     def find(self, thread_id: str, *, archived: bool = False) -> Path | None:
         """The file of a thread, from the table if it is there, else by looking for it.
 
@@ -109,7 +117,7 @@ class Index:
     def put(self, path: Path | None, entry: Entry) -> None:
         """Keep what a writer has folded; `path` None is a thread in a store."""
         if path is None:
-            self._rows.put([(f"log:{entry.row.id}", replace(entry, facts=None, complete=True))])
+            self._rows.put([(_log_name(entry.row.id), replace(entry, facts=None, complete=True))])
         else:
             name = self._name(path)
             sealed = self._files.seal(name, entry)
