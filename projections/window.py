@@ -121,6 +121,14 @@ class Window:
         """Where the newest context line before the base stands, for a checkpoint; None when not known or none."""
         return None if self._behind is None else self._behind.position
 
+    def copy(self) -> Window:
+        """The same window, to fold on without changing this one."""
+        twin = Window()
+        vars(twin).update(vars(self))
+        twin._entries = list(self._entries)
+        twin._items = None
+        return twin
+
     def estimate(self, instructions: str) -> int:
         """Estimated tokens of the history with these base instructions."""
         return estimate(self.items, instructions)

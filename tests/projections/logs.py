@@ -186,9 +186,7 @@ class Maker:
         self.write(ev.ErrorEvent(message="it broke", codex_error_info=kind))
 
     def turn_item(self, back: int) -> None:
-        self.write(
-            ev.ItemCompleted(THREAD, self.any_turn(back), ev.PlanItem(f"{self.any_turn(back)}-plan", "# Plan"))
-        )
+        self.write(ev.ItemCompleted(THREAD, self.any_turn(back), ev.PlanItem(f"{self.any_turn(back)}-plan", "# Plan")))
 
     def newer_item(self) -> None:
         item = ev.AgentMessageItem(self.next_call(), (ev.AgentText("from a newer version"),))

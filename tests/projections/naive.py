@@ -194,7 +194,7 @@ class NaiveWindow:
                 drop.add(i)
             if isinstance(body, ev.TaskStarted):
                 in_turn = False
-            if isinstance(body, ev.ResponseItem) and window_item(body) is not None or isinstance(body, ev.Compacted):
+            if (isinstance(body, ev.ResponseItem) and window_item(body) is not None) or isinstance(body, ev.Compacted):
                 context = isinstance(body, ev.Message) and is_context(body)
                 only_context = only_context and context
                 if only_context and not first:
