@@ -25,6 +25,7 @@ from engine.index import Index
 from engine.mcp_methods import McpMethods
 from engine.notes import Sink
 from engine.operations import Operations
+from engine.processes.command_exec import Commands
 from engine.reading import Reading
 from engine.reviews import Reviews
 from engine.storage import StorageFactory, open_storage
@@ -82,6 +83,7 @@ class Host:
         self.edits = Edits(self.threads, clock)
         self.filing = Filing(self.threads, clock)
         self.mcp = McpMethods(self.threads, self.catalogs, cwd)
+        self.commands = Commands(self.catalogs.load, cwd)
 
     @property
     def originator(self) -> str:
@@ -99,7 +101,8 @@ class Host:
         """A client sent `initialized`; nothing waits for it yet."""
 
     def client_gone(self, connection_id: int) -> None:
-        """A connection was closed; its threads stay loaded and their turns run on."""
+        """A connection was closed; its threads stay loaded and their turns run on, its own commands end."""
+        self.commands.client_gone(connection_id)
 
     def listeners_changed(self, thread_id: str, count: int) -> None:
         """Without listeners a loaded thread is unloaded after a while."""

@@ -284,6 +284,11 @@ def _sandbox(params: StartParams, config: Config) -> tuple[p.SandboxPolicy, p.Pe
         except bridge.Unprojectable as error:
             message = f"failed to load configuration: invalid permission_profile override: {error}"
             raise BadRequest(message) from error
+    return configured_sandbox(config)
+
+
+def configured_sandbox(config: Config) -> tuple[p.SandboxPolicy, p.PermissionProfile]:
+    """Policy and profile of the configuration alone."""
     write = config.workspace_write
     policy = legacy.for_mode(
         config.sandbox_mode or ("workspace-write" if config.trust else "read-only"),

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 
@@ -19,6 +20,8 @@ from engine.processes.spawn import Command, Size, Stream, kill_group, set_size, 
 
 TRAILING_SECONDS = 0.1
 """How long output may still come after a command has ended (spec tools 2)."""
+
+_END_OF_INPUT = b"\n\x04"
 
 OnOutput = Callable[[Stream, bytes], None]
 
@@ -118,8 +121,14 @@ class Session:
                 except (OSError, anyio.ClosedResourceError) as error:
                     raise StdinClosed from error
 
-    def close_stdin(self) -> None:
-        """End the command's input. A terminal has no end of input; there this only stops further writing."""
+    async def close_stdin(self) -> None:
+        """End the command's input. On a terminal that is a keystroke at the start of a line, as the reference does."""
+        if self._stdin is not None and self._stdin == self._spawned.terminal:
+            with suppress(StdinClosed):
+                await self.write(_END_OF_INPUT)
+        self._drop_stdin()
+
+    def _drop_stdin(self) -> None:
         stdin, self._stdin = self._stdin, None
         if stdin is not None and stdin != self._spawned.terminal:
             anyio.notify_closing(stdin)
@@ -183,8 +192,7 @@ class Session:
             elif not self.command.leave_group:
                 kill_group(self.pid)
             self._spawned.process.wait()
-            self.close_stdin()
-            self._stdin = None
+            self._drop_stdin()
             for fd in {*self._spawned.outputs.values(), self._pidfd}:
                 anyio.notify_closing(fd)
                 os.close(fd)

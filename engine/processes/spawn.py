@@ -8,7 +8,6 @@ that started it ends.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
 import pty
@@ -79,6 +78,8 @@ def spawn(command: Command) -> Spawned:
 
     :raises SpawnError: when there is no such program or folder, and the like.
     """
+    if not command.argv or command.argv[0] == "":
+        raise SpawnError(f"missing program for {'PTY' if command.tty else 'pipe'} spawn")
     with ExitStack() as parent, ExitStack() as child:
         try:
             spawned = (
@@ -175,6 +176,6 @@ def _take_terminal() -> None:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{os.strerror(error.errno)} (os error {error.errno})"
-    return f"{os.strerror(errno.EINVAL)} (os error {errno.EINVAL})"
+    if isinstance(error, OSError):
+        return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
+    return "nul byte found in provided data"

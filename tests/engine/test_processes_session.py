@@ -104,7 +104,7 @@ async def test_input_is_written_whole_and_ends_when_closed() -> None:
     data = b"line\n" * 100_000
     async with running(command("wc", "-c", stdin=True)) as (session, seen):
         await session.write(data)
-        session.close_stdin()
+        await session.close_stdin()
     assert int(seen.of("stdout")) == len(data)
 
 
@@ -155,6 +155,16 @@ async def test_a_terminal_controls_its_command() -> None:
     assert session.exit_code == 9
 
 
+async def test_a_terminal_is_told_that_input_has_ended() -> None:
+    async with running(shell("stty -echo; echo ready; cat; echo over", tty=Size())) as (session, seen):
+        await seen.until(b"ready")
+        await session.write(b"hi")
+        await session.close_stdin()
+        with pytest.raises(StdinClosed):
+            await session.write(b"more")
+    assert seen.of("stdout") == b"ready\r\nhi\r\nover\r\n"
+
+
 async def test_without_terminal_there_is_nothing_to_resize() -> None:
     async with running(shell("true")) as (session, _):
         with pytest.raises(NoTerminal):
@@ -173,7 +183,8 @@ async def test_death_by_signal_has_the_exit_code_of_the_reference(tty: Size | No
         (("no-such-program-x",), "/", "No such file or directory (os error 2)"),
         (("true",), "/no/such/folder", "No such file or directory (os error 2)"),
         (("/etc/passwd",), "/", "Permission denied (os error 13)"),
-        (("echo", "a\0b"), "/", "Invalid argument (os error 22)"),
+        (("echo", "a\0b"), "/", "nul byte found in provided data"),
+        (("",), "/", "missing program for "),
     ],
 )
 @pytest.mark.parametrize("tty", [None, Size()])

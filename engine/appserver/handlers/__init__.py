@@ -24,7 +24,7 @@ _MEMBER_ALIASES = {
 
 def all_handlers() -> dict[str, Handler]:
     """The handlers of every area. They bring the whole engine with them, so they are imported when asked for."""
-    from engine.appserver.handlers import account, catalogs, initialize, mcp, threads, turns
+    from engine.appserver.handlers import account, catalogs, commands, initialize, mcp, threads, turns
 
     areas = (
         initialize,
@@ -32,6 +32,7 @@ def all_handlers() -> dict[str, Handler]:
         catalogs,
         threads,
         turns,
+        commands,
         mcp,
     )
     return {name: handler for area in areas for name, handler in area.HANDLERS.items()}
