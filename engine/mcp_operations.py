@@ -37,10 +37,24 @@ class ThreadServers(Servers):
         super().__init__(config.servers(thread.settings.config), self)
         self._thread = thread
         self._questions: set[anyio.CancelScope] = set()
+        self._held: list[ev.Body] | None = [] if any(each.config.required for each in self) else None
 
     def status(self, name: str, status: Status, error: str | None) -> None:
-        """Let clients know."""
-        self._thread.tell(ev.McpStartupUpdate(server=name, status=codec.open_json({"state": status, "error": error})))
+        """Let clients know; nobody listens yet to a thread that waits for the servers it requires."""
+        update = ev.McpStartupUpdate(server=name, status=codec.open_json({"state": status, "error": error}))
+        if self._held is None:
+            self._thread.tell(update)
+        else:
+            self._held.append(update)
+
+    async def required(self) -> None:
+        """Wait for the servers that the thread cannot do without.
+
+        :raises McpFailed: naming those that failed
+        """
+        await super().required()
+        held, self._held = self._held or [], None
+        self._thread.tell(*held)
 
     def turn_over(self) -> None:
         """Whatever servers asked in the turn that has ended is withdrawn."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from engine.calls.arguments import parse
+from engine.calls.json_reader import NotJson, position, read
 from engine.mcp import approval, results
 from engine.mcp.tools import Tool
 from engine.turn.machine import Interrupted, Run, Script, Turn
 from engine.turn.ops import Ask, Op
 from engine.turn.replies import CallFailed
+from engine.wording import fault
 from projections import protocol as p
 from rollouts import codec
 from rollouts import events as ev
 
 if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
+
+T = TypeVar("T")
+
+_NULL = msgspec.Raw(b"null")
+_UNREADABLE = "failed to parse function arguments: "
 
 OURS = "codex"
 """Name of the server that our own tools are shown under when they ask all servers."""
@@ -80,8 +86,8 @@ def call_tool(box: Toolbox, turn: Turn, call: ev.FunctionCall, tool: Tool) -> Sc
 def _called(box: Toolbox, turn: Turn, call: ev.FunctionCall, tool: Tool) -> Script:
     try:
         arguments = _arguments(call.arguments)
-    except msgspec.DecodeError as error:
-        return ev.McpResult(err=f"err: {error}")
+    except NotJson as broken:
+        return ev.McpResult(err=f"err: {broken}")
     shown = _Shown(turn, call, tool.server, tool.name, arguments, tool.resource_uri)
     refused = None
     if approval.must_ask(tool, box.settings) and (tool.server, tool.name) not in box.mcp.remembered:
@@ -164,20 +170,34 @@ class _Shown:
 def _arguments(text: str) -> msgspec.Raw | None:
     """The arguments in compact form; None when the model gave none.
 
-    :raises msgspec.DecodeError: no JSON
+    :raises NotJson: naming the place
     """
-    return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text))) if text.strip() else None
+    if not text.strip():
+        return None
+    try:
+        return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text)))
+    except msgspec.DecodeError:
+        data = text.encode()
+        try:
+            read(data)
+        except NotJson as broken:
+            raise NotJson(f"{broken.message} at {position(data, broken.at)}", broken.at) from None
+        raise
 
 
 # -- resources
 
 
-class _ListArguments(msgspec.Struct, frozen=True):
+class ListResourcesArgs(msgspec.Struct, frozen=True):
+    """Arguments of the listings; blank ones count as absent. Texts for the model name the type."""
+
     server: str | None = None
     cursor: str | None = None
 
 
-class _ReadArguments(msgspec.Struct, frozen=True):
+class ReadResourceArgs(msgspec.Struct, frozen=True):
+    """Arguments of `read_mcp_resource`."""
+
     server: str
     uri: str
 
@@ -194,23 +214,21 @@ def list_resource_templates(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> 
 
 def read_resource(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Read one resource."""
-    given = parse(call.arguments, _ReadArguments)
+    arguments = _checked(call)
+    if arguments in (None, _NULL):
+        raise CallFailed(f"{_UNREADABLE}expected value")
+    given = _typed(arguments, ReadResourceArgs)
     server, uri = given.server.strip(), given.uri.strip()
     for name, value in (("server", server), ("uri", uri)):
         if not value:
             raise CallFailed(f"{name} must be provided")
-    shown = _Shown(turn, call, server, call.name, _arguments(call.arguments))
+    shown = _Shown(turn, call, server, call.name, arguments)
     return (yield from _looked(turn, shown, ReadMcp(server, uri)))
 
 
 def _list(turn: Turn, call: ev.FunctionCall, method: str, member: str) -> Script:
-    try:
-        arguments = _arguments(call.arguments)
-    except msgspec.DecodeError as error:
-        raise CallFailed(f"failed to parse function arguments: {error}") from error
-    given = _ListArguments()
-    if arguments is not None and bytes(arguments).startswith(b"{"):
-        given = parse(call.arguments, _ListArguments)
+    arguments = _checked(call)
+    given = ListResourcesArgs() if arguments in (None, _NULL) else _typed(arguments, ListResourcesArgs)
     server, cursor = _filled(given.server), _filled(given.cursor)
     shown = _Shown(turn, call, server or OURS, call.name, arguments)
     if server is None and cursor is not None:
@@ -218,6 +236,22 @@ def _list(turn: Turn, call: ev.FunctionCall, method: str, member: str) -> Script
         shown.end(ev.McpResult(err=text), 0.0)
         raise CallFailed(text)
     return (yield from _looked(turn, shown, ListMcp(method, member, server, cursor)))
+
+
+def _checked(call: ev.FunctionCall) -> msgspec.Raw | None:
+    try:
+        return _arguments(call.arguments)
+    except NotJson as broken:
+        raise CallFailed(f"{_UNREADABLE}{broken}") from broken
+
+
+def _typed(arguments: msgspec.Raw | None, kind: type[T]) -> T:
+    value = msgspec.json.decode(arguments or _NULL)
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        found = fault(kind, value)
+        raise CallFailed(f"{_UNREADABLE}{found.message if found else error}") from error
 
 
 def _looked(turn: Turn, shown: _Shown, op: Op) -> Script:

@@ -6,7 +6,7 @@ Also used on its own, for clients that ask about servers without a thread (`star
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,7 +44,7 @@ class Servers:
     def start(self, tasks: TaskGroup) -> None:
         """Start all that are switched on; they end with the task group."""
         self._tasks = tasks
-        for server in self._running.values():
+        for server in self:
             tasks.start_soon(server.run)
 
     def replace_later(self, configs: Mapping[str, ServerConfig]) -> None:
@@ -55,7 +55,7 @@ class Servers:
         """Do what `replace_later` asked for, if anything."""
         if self._next is None or self._tasks is None:
             return
-        for server in self._running.values():
+        for server in self:
             server.stop()
         self.configs, self._next = self._next, None
         self._running = self._made()
@@ -68,7 +68,7 @@ class Servers:
 
     async def settled(self) -> None:
         """Return when it is known of all servers whether they work."""
-        for server in list(self._running.values()):
+        for server in list(self):
             await server.settled.wait()
 
     async def required(self) -> None:
@@ -76,7 +76,7 @@ class Servers:
 
         :raises McpFailed: naming those that failed
         """
-        needed = [server for server in self._running.values() if server.config.required]
+        needed = [server for server in self if server.config.required]
         for server in needed:
             await server.settled.wait()
         failed = [f"{server.name}: {server.failure.text}" for server in needed if server.failure is not None]
@@ -84,6 +84,10 @@ class Servers:
             raise McpFailed(f"required MCP servers failed to initialize: {'; '.join(failed)}")
 
     # -- what they offer
+
+    def __iter__(self) -> Iterator[Server]:
+        """All that are switched on, in name order."""
+        return iter(self._running.values())
 
     @property
     def any(self) -> bool:
@@ -94,7 +98,7 @@ class Servers:
         """The tools the model may call now, sorted by the names it uses."""
         known = {
             (server.name, tool.name): (server, tool)
-            for server in self._running.values()
+            for server in self
             for tool in server.tools
             if server.config.offers(tool.name)
         }
@@ -110,7 +114,7 @@ class Servers:
 
     def specs(self) -> list[msgspec.Raw]:
         """The tools as a request lists them."""
-        instructions = {server.name: server.instructions or "" for server in self._running.values()}
+        instructions = {server.name: server.instructions or "" for server in self}
         return namespaces(self.tools(), instructions)
 
     def server(self, name: str) -> Server | None:
@@ -182,7 +186,7 @@ class Servers:
                 found.pop(server.name, None)
 
         async with anyio.create_task_group() as tasks:
-            for server in self._running.values():
+            for server in self:
                 tasks.start_soon(ask, server)
         return {name: found[name] for name in sorted(found)}
 
