@@ -7,18 +7,22 @@ another version it decodes to nothing and the state is rebuilt (design, rule 9).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import msgspec
 
 from projections.session import Facts, SessionState
-from projections.turn_rows import decode_row, encode_row
+from projections.turn_rows import RowList, Rows, decode_row, encode_row
 from projections.turns import Owner, TurnTable
 from projections.window import Window
 from projections.window_tail import first_meta, fold_from, from_tail
 from rollouts import codec
 from rollouts import events as ev
 from rollouts.log import Log
+
+KeptRows: TypeAlias = Callable[[int], Rows]
+"""Gives the first so many stored rows, without reading them."""
 
 VERSION = 1
 """Goes up whenever a fold or a stored form changes."""
@@ -79,11 +83,12 @@ def _table_at(table: TurnTable) -> _TableAt:
     return _TableAt(len(table.rows), open_row, table.lines, table.next_item, table.owner)
 
 
-def decode(data: bytes, log: Log, rows: Iterable[bytes] | None) -> SessionState | None:
+def decode(data: bytes, log: Log, rows: Iterable[bytes] | KeptRows | None) -> SessionState | None:
     """The state behind `encode`, with its window read from the log. `advance` then folds what came since.
 
-    `rows` are the stored rows of its turns, oldest first; None opens the state without turns. The result is None when
-    the bytes are of another version or do not belong to these rows.
+    `rows` are the stored rows of its turns, oldest first, or a function that gives them by their number; None opens
+    the state without turns, as does a state that was stored without them if `rows` is a function. The result is None
+    when the bytes are of another version or do not belong to these rows.
 
     :raises LogError: the log cannot be read.
     """
@@ -95,7 +100,7 @@ def decode(data: bytes, log: Log, rows: Iterable[bytes] | None) -> SessionState 
         table = None if rows is None else _table(stored.table, rows)
     except (msgspec.DecodeError, ValueError):
         return None
-    if rows is not None and table is None:
+    if table is None and rows is not None and not callable(rows):
         return None
     state = SessionState(turns=False)
     state.facts = msgspec.structs.replace(facts, meta=first_meta(log, stored.end))
@@ -104,12 +109,24 @@ def decode(data: bytes, log: Log, rows: Iterable[bytes] | None) -> SessionState 
     return state
 
 
-def _table(at: _TableAt | None, rows: Iterable[bytes]) -> TurnTable | None:
-    decoded = [decode_row(row) for row in rows]
-    if at is None or len(decoded) != at.rows:
+def decode_table(data: bytes, rows: KeptRows) -> tuple[int, TurnTable] | None:
+    """The turn table alone, and the position behind the last line folded; None if there is none in the bytes."""
+    try:
+        stored = _STORED.decode(data)
+        table = _table(stored.table, rows) if stored.version == VERSION else None
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return None if table is None else (stored.end, table)
+
+
+def _table(at: _TableAt | None, rows: Iterable[bytes] | KeptRows) -> TurnTable | None:
+    if at is None:
+        return None
+    kept = rows(at.rows) if callable(rows) else RowList(map(decode_row, rows))
+    if len(kept) != at.rows:
         return None
     open_row = None if at.open is None else decode_row(at.open)
-    return TurnTable.restored(decoded, open_row, at.lines, at.next_item, at.owner)
+    return TurnTable.restored(kept, open_row, at.lines, at.next_item, at.owner)
 
 
 def _window(log: Log, at: _WindowAt | None, end: int) -> Window:

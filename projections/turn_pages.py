@@ -6,12 +6,12 @@ Reading costs what the page holds, whatever the thread's size. Cursors and their
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from projections import protocol as p
-from projections.turn_rows import TurnRow
+from projections.turn_rows import RowList, TurnRow
 from projections.turns import TurnTable, render
 from rollouts import codec
 from rollouts.log import Log
@@ -42,30 +42,45 @@ class _Cursor(msgspec.Struct, rename="camel", frozen=True):
 _CURSORS = msgspec.json.Decoder(_Cursor)
 
 
+class Numbered(Protocol):
+    """Turns by number from 0, oldest first: a turn table, or a list in its place."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def between(self, start: int, stop: int) -> list[TurnRow]:
+        """Those numbered [start, stop)."""
+
+    def find(self, turn_id: str) -> int | None:
+        """The number of the oldest one with this id."""
+
+
 def select(
-    rows: Sequence[TurnRow],
+    rows: Numbered | Sequence[TurnRow],
     *,
     cursor: str | None = None,
     limit: int | None = None,
     direction: Literal["asc", "desc"] | None = None,
 ) -> Page:
-    """The rows of one page; `rows` are all of the thread's, oldest first.
+    """The rows of one page; `rows` are all of the thread's, oldest first, of which only the page is looked at.
 
     `limit` None is 25, 0 counts as 1, more than 100 as 100; `direction` None is `desc`.
 
     :raises CursorError: the cursor is no cursor, or its turn is gone.
     """
-    if not rows:
+    if not len(rows):
         return Page([])
+    turns = RowList(rows) if isinstance(rows, Sequence) else rows
     size = min(max(DEFAULT_LIMIT if limit is None else limit, 1), MAX_LIMIT)
     ascending = direction == "asc"
     start = 0 if ascending else len(rows) - 1
     if cursor is not None:
-        start = _after(rows, cursor, 1 if ascending else -1)
-    step = 1 if ascending else -1
-    stop = len(rows) if ascending else -1
-    indexes = range(start, stop, step)
-    chosen = [rows[index] for index in indexes[:size]]
+        start = _after(turns, cursor, 1 if ascending else -1)
+    indexes = range(start, len(rows)) if ascending else range(start, -1, -1)
+    wanted = sorted(indexes[:size])
+    chosen = turns.between(wanted[0], wanted[-1] + 1) if wanted else []
+    if not ascending:
+        chosen.reverse()
     return Page(
         rows=chosen,
         next_cursor=_text(chosen[-1], False) if len(indexes) > size else None,
@@ -73,16 +88,16 @@ def select(
     )
 
 
-def _after(rows: Sequence[TurnRow], text: str, step: int) -> int:
+def _after(rows: Numbered, text: str, step: int) -> int:
     """Where a page that follows the cursor starts."""
     try:
         cursor = _CURSORS.decode(text)
     except msgspec.DecodeError:
         raise CursorError(f"invalid cursor: {text}") from None
-    for index, row in enumerate(rows):
-        if row.id == cursor.turn_id:
-            return index if cursor.include_anchor else index + step
-    raise CursorError("invalid cursor: anchor turn is no longer present")
+    index = rows.find(cursor.turn_id)
+    if index is None:
+        raise CursorError("invalid cursor: anchor turn is no longer present")
+    return index if cursor.include_anchor else index + step
 
 
 def _text(row: TurnRow, include_anchor: bool) -> str:
@@ -90,7 +105,7 @@ def _text(row: TurnRow, include_anchor: bool) -> str:
 
 
 def page(
-    rows: Sequence[TurnRow],
+    rows: Numbered | Sequence[TurnRow],
     log: Log,
     *,
     cursor: str | None = None,

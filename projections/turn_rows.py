@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -105,6 +106,76 @@ class TurnRow(msgspec.Struct):
             self.spans[-1] = (self.spans[-1][0], end)
         else:
             self.spans.append((start, end))
+
+
+class RowsLost(Exception):
+    """Rows that were kept elsewhere are gone or others now; the table has to be made again."""
+
+
+class Rows(Protocol):
+    """The finished turns of a table, numbered from 0, oldest first. All but `append` and `cut` may raise `RowsLost`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[TurnRow]:
+        """All of them."""
+
+    def between(self, start: int, stop: int) -> list[TurnRow]:
+        """The rows [start, stop), to look at."""
+
+    def find(self, turn_id: str) -> int | None:
+        """The number of the oldest row with this id."""
+
+    def to_change(self, number: int) -> TurnRow:
+        """A row to be changed in place; the change stays."""
+
+    def append(self, row: TurnRow) -> None:
+        """One more."""
+
+    def cut(self, count: int) -> None:
+        """Keep the first `count` only."""
+
+    def item_count(self) -> int:
+        """How many items all of them have."""
+
+
+class RowList:
+    """Rows in memory."""
+
+    def __init__(self, rows: Iterable[TurnRow] = ()) -> None:
+        self._rows: list[TurnRow] = []
+        self._first: dict[str, int] = {}
+        for row in rows:
+            self.append(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[TurnRow]:
+        return iter(self._rows)
+
+    def between(self, start: int, stop: int) -> list[TurnRow]:
+        return self._rows[start:stop]
+
+    def find(self, turn_id: str) -> int | None:
+        return self._first.get(turn_id)
+
+    def to_change(self, number: int) -> TurnRow:
+        return self._rows[number]
+
+    def append(self, row: TurnRow) -> None:
+        self._first.setdefault(row.id, len(self._rows))
+        self._rows.append(row)
+
+    def cut(self, count: int) -> None:
+        for row in self._rows[count:]:
+            if self._first.get(row.id, -1) >= count:
+                del self._first[row.id]
+        del self._rows[count:]
+
+    def item_count(self) -> int:
+        return sum(row.item_count for row in self._rows)
 
 
 class _Encoded(msgspec.Struct, array_like=True):

@@ -17,7 +17,7 @@ from projections import protocol as p
 from projections.item_parts import error_info
 from projections.items import event_item, own_id
 from projections.messages import hook_prompt
-from projections.turn_rows import Slots, TurnRow
+from projections.turn_rows import RowList, Rows, Slots, TurnRow
 from rollouts import codec
 from rollouts import events as ev
 
@@ -40,12 +40,11 @@ class TurnTable:
     """
 
     def __init__(self, *, keep_bodies: bool = False, turn_items: bool = True) -> None:
-        self.rows: list[TurnRow] = []
+        self.rows: Rows = RowList()
         self.open: TurnRow | None = None
         self.lines = 0
         self.next_item = 1
         self.owner: Owner | None = None
-        self._first: dict[str, int] = {}
         self._changed: set[int] = set()
         self._keep_bodies = keep_bodies
         self._turn_items = turn_items
@@ -56,29 +55,52 @@ class TurnTable:
     __hash__ = None  # type: ignore[assignment]
 
     def _state(self) -> tuple[object, ...]:
-        return (self.rows, self.open, self.lines, self.next_item, self.owner)
+        return (self.all_rows(), self.open, self.lines, self.next_item, self.owner)
 
     @classmethod
     def restored(
-        cls, rows: Iterable[TurnRow], open_row: TurnRow | None, lines: int, next_item: int, owner: Owner | None
+        cls, rows: Rows, open_row: TurnRow | None, lines: int, next_item: int, owner: Owner | None
     ) -> TurnTable:
         """A table from stored parts, ready to go on."""
         table = cls()
-        for row in rows:
-            table._add(row)
-        table.open, table.lines, table.next_item, table.owner = open_row, lines, next_item, owner
-        table._changed.clear()
+        table.rows, table.open = rows, open_row
+        table.lines, table.next_item, table.owner = lines, next_item, owner
         return table
 
+    def changes(self) -> list[tuple[int, TurnRow]]:
+        """Finished rows that are new or other than at the last `saved`, by number; the table has `len(rows)` now."""
+        return [(number, self.rows.to_change(number)) for number in sorted(self._changed)]
+
     def take_changes(self) -> list[tuple[int, TurnRow]]:
-        """Finished rows that are new or other than when last asked, by number; the table has `len(rows)` now."""
-        numbers = sorted(self._changed)
+        """The changes, which count as saved from now on."""
+        changes = self.changes()
         self._changed.clear()
-        return [(number, self.rows[number]) for number in numbers]
+        return changes
+
+    def saved(self, rows: Rows) -> None:
+        """All changes are kept somewhere; `rows` are the same rows from there."""
+        self.rows = rows
+        self._changed.clear()
+
+    def __len__(self) -> int:
+        """How many turns there are, the open one among them."""
+        return len(self.rows) + (self.open is not None and self.open.kept)
+
+    def between(self, start: int, stop: int) -> list[TurnRow]:
+        """The turns numbered [start, stop), an open one last."""
+        rows = self.rows.between(start, min(stop, len(self.rows)))
+        return [*rows, self.open] if self.open is not None and self.open.kept and stop > len(self.rows) else rows
+
+    def find(self, turn_id: str) -> int | None:
+        """The number of the oldest turn with this id."""
+        number = self.rows.find(turn_id)
+        if number is None and self.open is not None and self.open.kept and self.open.id == turn_id:
+            return len(self.rows)
+        return number
 
     def all_rows(self) -> list[TurnRow]:
         """All turns, the open one last."""
-        return [*self.rows, self.open] if self.open is not None and self.open.kept else list(self.rows)
+        return self.between(0, len(self))
 
     def apply(self, line: codec.Line | codec.BadLine, start: int = 0, end: int = 0) -> None:
         """Fold one line that stands at [start, end)."""
@@ -118,7 +140,6 @@ class TurnTable:
             self._add(row)
 
     def _add(self, row: TurnRow) -> None:
-        self._first.setdefault(row.id, len(self.rows))
         self._changed.add(len(self.rows))
         self.rows.append(row)
 
@@ -126,11 +147,11 @@ class TurnTable:
         """The turn of this id, to be changed: the open one first, then the oldest finished one."""
         if self.open is not None and self.open.id == turn_id:
             return self.open
-        index = self._first.get(turn_id)
+        index = self.rows.find(turn_id)
         if index is None:
             return None
         self._changed.add(index)
-        return self.rows[index]
+        return self.rows.to_change(index)
 
     def _task_started(self, event: ev.TaskStarted) -> None:
         self._close()
@@ -156,12 +177,9 @@ class TurnTable:
     def _rolled_back(self, event: ev.ThreadRolledBack) -> None:
         self._close()
         left = max(len(self.rows) - event.num_turns, 0)
-        for row in self.rows[left:]:
-            if self._first.get(row.id, -1) >= left:
-                del self._first[row.id]
-        del self.rows[left:]
+        self.rows.cut(left)
         self._changed = {number for number in self._changed if number < left}
-        self.next_item = sum(row.item_count for row in self.rows) + 1
+        self.next_item = self.rows.item_count() + 1
 
     def _compacted(self, event: ev.Compacted) -> None:
         self._current().compaction = True
@@ -169,8 +187,9 @@ class TurnTable:
     def _token_count(self, event: ev.TokenCount) -> None:
         if self.open is not None:
             self.owner = Owner(self.open.id, len(self.rows))
-        elif self.rows:
-            self.owner = Owner(self.rows[-1].id, len(self.rows) - 1)
+        elif len(self.rows):
+            (last,) = self.rows.between(*_last(len(self.rows)))
+            self.owner = Owner(last.id, len(self.rows) - 1)
         else:
             self.owner = None
 
@@ -232,8 +251,12 @@ class TurnBuilder:
 
     def last(self) -> p.Turn | None:
         """The open turn, else the last finished one."""
-        row = self.table.open or (self.table.rows[-1] if self.table.rows else None)
-        return None if row is None else render(row, row.bodies or ())
+        rows = [self.table.open] if self.table.open else self.table.rows.between(*_last(len(self.table.rows)))
+        return render(rows[0], rows[0].bodies or ()) if rows else None
+
+
+def _last(count: int) -> tuple[int, int]:
+    return max(count - 1, 0), count
 
 
 def build_turns(lines: Iterable[codec.Line | codec.BadLine]) -> list[p.Turn]:
