@@ -289,4 +289,4 @@ def test_the_changes_of_a_table_keep_a_copy_equal(lines: list[bytes]) -> None:
         del copy[len(table.rows) :]
         for number, row in table.take_changes():
             copy[number : number + 1] = [encode_row(row)]
-        assert [decode_row(data) for data in copy] == table.rows
+        assert [decode_row(data) for data in copy] == list(table.rows)
