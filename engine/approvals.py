@@ -133,8 +133,9 @@ class Judge:
         return bool(getattr(policy.granular, kind))
 
     def _amendment(self, argv: tuple[str, ...], escalation: Escalation) -> tuple[str, ...] | None:
-        if escalation.prefix:
-            return escalation.prefix
         script = script_of(argv)
         commands = plain_commands(script) if script is not None else None
+        prefix = escalation.prefix
+        if prefix and all(each.words[: len(prefix)] == prefix for each in commands or ()):
+            return prefix
         return tuple(commands[0].words) if commands else None

@@ -376,6 +376,8 @@ class Thread:
 
     def _cut_off(self, reason: str) -> None:
         """The log refused or we have a bug: end the turn for clients without touching the log again."""
+        if self.kind is not None and self.overlay.open_turn_id is None:
+            self._publish([ev.TaskStarted(turn_id=self._turn_id)])
         self._over_with_turn()
         for scope in self._scopes.values():
             scope.cancel()

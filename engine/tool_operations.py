@@ -21,6 +21,7 @@ from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import Verified
+from engine.permissions.writable import can_write
 from engine.processes.buffers import HeadTail, text
 from engine.processes.environment import environment, plain_output, policy_of
 from engine.processes.frames import Ended
@@ -166,7 +167,7 @@ async def _allow_prefix(thread: Thread, op: AllowPrefix) -> None:
 
 async def _verify(thread: Thread, op: VerifyPatch) -> Verified:
     def check() -> Verified:
-        return plan.verify(parse.parse(op.text), op.cwd, files.read_text)
+        return plan.verify(parse.parse(op.text), op.cwd, files.read_text, home=os.path.expanduser("~"))
 
     try:
         return await anyio.to_thread.run_sync(check)
@@ -177,12 +178,16 @@ async def _verify(thread: Thread, op: VerifyPatch) -> Verified:
 async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     """Write the patch; not to be cut off half-way, so a cancelled turn waits for it."""
     diff = thread.turn_diff(op.turn_id)
+    settings = thread.turn_settings
+
+    def allowed(path: str) -> bool:
+        return not op.sandboxed or can_write(settings.sandbox, str(settings.cwd), path, os.environ.get("TMPDIR"))
 
     def write() -> Applied:
         started = time.monotonic()
         diff.before(op.verified.changes)
         try:
-            text, success = apply.apply(op.verified, files.read_text), True
+            text, success = apply.apply(op.verified, files.read_text, allowed), True
             diff.applied(op.verified.changes)
         except PatchFailed as failed:
             text, success = failed.text, False

@@ -75,18 +75,18 @@ def approve_command(
 
 
 def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) -> Script:
-    """See that a patch may be written, and show the start of its item.
+    """See that a patch may be written, and show the start of its item; the result is a `Permit`.
 
     :raises CallFailed: it may not; the text is for the model.
     """
     verdict = box.judge.patch(verified.paths)
     if isinstance(verdict, Refusal):
         raise CallFailed(verdict.text)
-    asks = isinstance(verdict, Question)
+    asks = not isinstance(verdict, Permit)
     changes = verified.changes
     turn.emit(ev.PatchApplyBegin(call_id=call_id, turn_id=turn.id, auto_approved=not asks, changes=changes))
-    if not asks:
-        return
+    if isinstance(verdict, Permit):
+        return verdict
     turn.emit(ev.ApplyPatchApprovalRequest(call_id=call_id, turn_id=turn.id, changes=changes))
     params = p.FileChangeRequestApprovalParams(thread_id=box.thread_id, turn_id=turn.id, item_id=call_id)
     answer: p.FileChangeRequestApprovalResponse = yield Run(Ask("item/fileChange/requestApproval", params))
@@ -100,6 +100,7 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
         raise CallFailed("patch rejected by user")
     if answer.decision == "acceptForSession":
         box.judge.grants.allow_files(verified.paths)
+    return Permit(sandboxed=False, asked=True)
 
 
 def _decided(turn: Turn, call_id: str, kind: str, decision: str) -> Script:

@@ -69,10 +69,11 @@ class VerifyPatch(Op, frozen=True):
 
 
 class ApplyPatch(Op, frozen=True):
-    """Write a verified patch. Result: `Applied`."""
+    """Write a verified patch; inside the writable places only when `sandboxed`. Result: `Applied`."""
 
     turn_id: str
     verified: Verified
+    sandboxed: bool
 
 
 class Applied(msgspec.Struct, frozen=True):

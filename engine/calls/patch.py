@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.approvals import Permit
 from engine.calls.approval import approve_patch
 from engine.calls.arguments import parse
 from engine.calls.ops import Applied, ApplyPatch, VerifyPatch
@@ -37,8 +38,8 @@ def apply_patch_function(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Scr
 def apply_patch(box: Toolbox, turn: Turn, call_id: str, text: str, cwd: str) -> Script:
     """Check, ask if needed, write, show."""
     verified: Verified = yield Run(VerifyPatch(text, cwd))
-    yield from approve_patch(box, turn, call_id, verified)
-    applied: Applied = yield Run(ApplyPatch(turn.id, verified))
+    permit: Permit = yield from approve_patch(box, turn, call_id, verified)
+    applied: Applied = yield Run(ApplyPatch(turn.id, verified, permit.sandboxed))
     turn.emit(
         ev.PatchApplyEnd(
             call_id=call_id,
