@@ -297,7 +297,7 @@ _EVENTS: Mapping[type, Callable[[Any, str], p.ThreadItem | None]] = {
     ev.CollabResumeEnd: _agent_end("resumeAgent"),
     ev.ContextCompacted: lambda _, i: p.ContextCompactionThreadItem(id=i),
     ev.EnteredReviewMode: lambda e, i: p.EnteredReviewModeThreadItem(
-        id=i, review=e.user_facing_hint or REVIEW_REQUESTED
+        id=i, review=REVIEW_REQUESTED if e.user_facing_hint is None else e.user_facing_hint
     ),
     ev.ExitedReviewMode: lambda e, i: p.ExitedReviewModeThreadItem(id=i, review=review_summary(e.review_output)),
 }

@@ -6,9 +6,8 @@ writes itself. Rollbacks, previews and turns count real user input only (rollout
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from xml.sax.saxutils import unescape
+from xml.etree import ElementTree
 
 from rollouts import events as ev
 
@@ -30,8 +29,7 @@ _DEVELOPER_MARKS = (
     "<realtime_conversation>",
     "<personality_spec>",
 )
-_HOOK_PROMPT = re.compile(r'<hook_prompt\s+hook_run_id\s*=\s*"([^"<]*)"\s*>([^<]*)</hook_prompt\s*>')
-_ENTITIES = {"&quot;": '"', "&apos;": "'"}
+_HOOK_PROMPT = "<hook_prompt"
 
 
 def is_user_input(item: ev.Message) -> bool:
@@ -72,11 +70,17 @@ def hook_prompt(item: ev.Message) -> tuple[ev.HookPromptFragment, ...]:
 
 
 def _fragment(text: str) -> ev.HookPromptFragment | None:
-    match = _HOOK_PROMPT.fullmatch(text.strip())
-    if match is None or not match[1].strip():
+    text = text.strip()
+    if not text.startswith(_HOOK_PROMPT) or "<!" in text:
         return None
-    run_id, prompt = (unescape(group, _ENTITIES) for group in match.groups())
-    return ev.HookPromptFragment(text=prompt, hook_run_id=run_id)
+    try:
+        element = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return None
+    run_id = element.get("hook_run_id", "")
+    if element.tag != "hook_prompt" or not run_id.strip() or not element.text:
+        return None
+    return ev.HookPromptFragment(text=element.text, hook_run_id=run_id)
 
 
 def _input_texts(content: Sequence[ev.ContentItem]) -> list[str]:

@@ -167,4 +167,5 @@ def _window(window: ev.RateLimitWindow | None) -> p.RateLimitWindow | None:
 
 def percent(share: float) -> int:
     """A share in percent as a whole number, halves away from zero."""
-    return int(math.copysign(math.floor(abs(share) + 0.5), share))
+    whole = math.floor(abs(share))
+    return int(math.copysign(whole + (abs(share) - whole >= 0.5), share))
