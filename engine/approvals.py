@@ -1,4 +1,4 @@
-"""Who must be asked before a command runs or a patch is written (spec tools 8). Pure, but for the rules read at start.
+"""Who must be asked before a command runs or a patch is written (spec tools 8). Pure.
 
 Decides, never asks: a verdict is a permit, a question for somebody, or a refusal. Whatever is not clearly allowed is
 one of the other two.
@@ -12,18 +12,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from engine.commands import policy
 from engine.commands.rules import Rules
-from engine.commands.safety import is_known_safe
-from engine.commands.words import plain_commands, script_of
 from engine.permissions.writable import can_write
 from engine.settings import Settings
 from projections import protocol as p
 
-NEVER_ESCALATE = (
-    "approval policy is Never; reject command — you cannot ask for escalated permissions if the approval policy is "
-    "Never"
-)
-RULE_ASKS = "command rejected: a rule asks for approval, which the approval policy does not allow"
 PATCH_BLOCKED = "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings"
 
 
@@ -33,6 +27,8 @@ class Escalation(msgspec.Struct, frozen=True):
     wanted: bool = False
     reason: str | None = None
     prefix: tuple[str, ...] | None = None
+    verb: str = "cannot"
+    """How a refusal is worded, which depends on the tool."""
 
 
 class Permit(msgspec.Struct, frozen=True):
@@ -43,9 +39,11 @@ class Permit(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Somebody has to say yes; `amendment` is the rule they may keep with it, None for none."""
+    """Somebody has to say yes; `amendment` is the rule they may keep with it, None for none; `reason` is that of a
+    rule that asks, None to give the model's."""
 
     amendment: tuple[str, ...] | None = None
+    reason: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -86,34 +84,25 @@ class Judge:
 
     def __init__(self, settings: Settings, grants: Grants, rules: Rules) -> None:
         self.grants = grants
+        self.rules = rules
         self._settings = settings
-        self._rules = rules
 
     def command(self, argv: tuple[str, ...], cwd: str, escalation: Escalation) -> Verdict:
         """May this command run?"""
-        policy = self._settings.approval_policy
+        approval = self._settings.approval_policy
         free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
-        if escalation.wanted and policy == "never":
-            return Refusal(NEVER_ESCALATE)
+        if escalation.wanted and not policy.may_escalate(approval):
+            return Refusal(policy.refuse_escalation(approval, escalation.verb))
         if self.grants.allows_command(argv, cwd, escalation.wanted):
             return Permit(sandboxed=False)
-        question = Question(amendment=self._amendment(argv, escalation))
-        match self._rules.decide(argv):
-            case "forbidden":
-                return Refusal("command rejected: a rule forbids it")
-            case "prompt":
-                return Refusal(RULE_ASKS) if policy == "never" else question
-            case "allow":
-                return Permit(sandboxed=False)
-        if free and policy != "untrusted":
-            return Permit(sandboxed=False)
-        if is_known_safe(argv) and not escalation.wanted:
-            return Permit(sandboxed=not free)
-        if policy == "untrusted" or (escalation.wanted and self._may_ask("sandbox_approval")):
-            return question
-        if escalation.wanted:
-            return Refusal("command rejected: the approval policy does not allow to ask for escalated permissions")
-        return Permit(sandboxed=not free)
+        situation = policy.Situation(approval, free, escalation.wanted, escalation.prefix)
+        match policy.judge(argv, situation, self.rules):
+            case policy.Allowed(by_rule):
+                return Permit(sandboxed=not (free or by_rule or escalation.wanted))
+            case policy.NeedsApproval(reason, amendment):
+                return Question(amendment, reason)
+            case policy.Forbidden(text):
+                return Refusal(text)
 
     def patch(self, paths: Sequence[str]) -> Verdict:
         """May these files be written?"""
@@ -131,11 +120,3 @@ class Judge:
         if isinstance(policy, str):
             return policy != "never"
         return bool(getattr(policy.granular, kind))
-
-    def _amendment(self, argv: tuple[str, ...], escalation: Escalation) -> tuple[str, ...] | None:
-        script = script_of(argv)
-        commands = plain_commands(script) if script is not None else None
-        prefix = escalation.prefix
-        if prefix and all(each.words[: len(prefix)] == prefix for each in commands or ()):
-            return prefix
-        return tuple(commands[0].words) if commands else None

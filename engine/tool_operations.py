@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
-from engine.commands.rules import append_rule
+from engine.commands.rules import Rules, append_rule, load_rules
 from engine.context.user_input import guessed_type, image_url
 from engine.errors import os_reason
 from engine.mcp_operations import MCP_OPERATIONS
@@ -161,8 +161,10 @@ async def _type(thread: Thread, op: Type) -> Executed:
     return Executed(done.text, done.seconds, done.exit_code, op.number)
 
 
-async def _allow_prefix(thread: Thread, op: AllowPrefix) -> None:
-    await anyio.to_thread.run_sync(append_rule, thread.turn_settings.config.home, op.words)
+async def _allow_prefix(thread: Thread, op: AllowPrefix) -> Rules:
+    home = thread.turn_settings.config.home
+    await anyio.to_thread.run_sync(append_rule, home, op.words)
+    return await anyio.to_thread.run_sync(load_rules, home)
 
 
 async def _verify(thread: Thread, op: VerifyPatch) -> Verified:

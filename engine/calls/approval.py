@@ -43,13 +43,14 @@ def approve_command(
         raise CallFailed(verdict.text)
     parsed = parse_command(argv)
     about: dict[str, Any] = {"call_id": call_id, "turn_id": turn.id, "command": argv, "cwd": cwd, "parsed_cmd": parsed}
-    turn.emit(ev.ExecApprovalRequest(**about, reason=escalation.reason))
+    reason = verdict.reason if verdict.reason is not None else escalation.reason
+    turn.emit(ev.ExecApprovalRequest(**about, reason=reason))
     turn.emit(ev.ExecCommandBegin(**about, source="agent"))
     params = p.CommandExecutionRequestApprovalParams(
         thread_id=box.thread_id,
         turn_id=turn.id,
         item_id=call_id,
-        reason=escalation.reason if escalation.reason is not None else UNSET,
+        reason=reason if reason is not None else UNSET,
         command=join(argv),
         cwd=cwd,
         command_actions=command_actions(parsed, cwd),
@@ -68,7 +69,7 @@ def approve_command(
     if decision == "acceptForSession":
         box.judge.grants.allow_command(argv, cwd, escalation.wanted)
     if words:
-        yield Run(AllowPrefix(words))
+        box.judge.rules = yield Run(AllowPrefix(words))
         saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
         turn.beside.append(ev.Message(role="developer", content=(ev.InputText(saved),)))
     return Permit(sandboxed=False, asked=True)

@@ -56,7 +56,7 @@ class Type(Op, frozen=True):
 
 
 class AllowPrefix(Op, frozen=True):
-    """Keep a rule: commands that begin so need no approval any more. Result: None."""
+    """Keep a rule: commands that begin so need no approval any more. Result: the `Rules` there are now."""
 
     words: tuple[str, ...]
 

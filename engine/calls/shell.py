@@ -81,7 +81,7 @@ def _run(
     if patched is not None:
         return patched
     wanted = given.sandbox_permissions == "require_escalated"
-    escalation = Escalation(wanted, given.justification, given.prefix_rule)
+    escalation = Escalation(wanted, given.justification, given.prefix_rule, verb="should not")
     permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, call.name)
     shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
     if not permit.asked:
