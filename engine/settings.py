@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from engine import config as configuration
+from engine.calls.dynamic_specs import refused
 from engine.config import Config, ConfigError
 from engine.errors import BadRequest
 from engine.instructions import Instructions, discover
@@ -362,20 +363,20 @@ def _allowed_tier(tier: str | None, config: Config) -> str | None:
 
 
 def _dynamic_tools(params: StartParams) -> tuple[ev.DynamicToolSpec, ...] | None:
-    tools = getattr(params, "dynamic_tools", None)
-    return (
-        tuple(
-            ev.DynamicToolSpec(
-                namespace=tool.namespace,
-                name=tool.name,
-                description=tool.description,
-                input_schema=Raw(msgspec.json.encode(tool.input_schema)),
-                defer_loading=tool.defer_loading,
-            )
-            for tool in tools or ()
+    tools = tuple(
+        ev.DynamicToolSpec(
+            namespace=tool.namespace,
+            name=tool.name,
+            description=tool.description,
+            input_schema=Raw(msgspec.json.encode(tool.input_schema)),
+            defer_loading=tool.defer_loading,
         )
-        or None
+        for tool in getattr(params, "dynamic_tools", None) or ()
     )
+    reason = refused(tools)
+    if reason is not None:
+        raise BadRequest(reason)
+    return tools or None
 
 
 def _environments(given: list[p.TurnEnvironmentParams] | None) -> tuple[p.TurnEnvironmentParams, ...] | None:

@@ -41,8 +41,9 @@ class RequestUserInputArgs(msgspec.Struct, frozen=True):
 
 
 def request_user_input(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
-    """Put the model's questions to the user; only in plan mode."""
-    if box.settings.mode != "plan":
+    """Put the model's questions to the user; outside of plan mode only if a feature allows it."""
+    settings = box.settings
+    if settings.mode != "plan" and not settings.config.feature("default_mode_request_user_input"):
         raise CallFailed("request_user_input is unavailable in Default mode")
     asked = parse(call.arguments, RequestUserInputArgs)
     if not all(each.options for each in asked.questions):

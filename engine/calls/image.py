@@ -26,6 +26,8 @@ class ViewImageArgs(msgspec.Struct, frozen=True):
 
 def view_image(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Read the image, show that it was looked at."""
+    if not box.settings.info.accepts_images:
+        raise CallFailed("view_image is not allowed because you do not support image inputs")
     given = parse(call.arguments, ViewImageArgs)
     if given.detail not in (None, "original"):
         raise CallFailed(

@@ -1,11 +1,14 @@
-"""The tools as the model sees them: names, arguments and their types are the reference's, descriptions ours."""
+"""The tools offered with a request, in the reference's order (spec tools 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from engine.calls.builtin import APPLY_PATCH_FUNCTION, FUNCTIONS, VIEW_IMAGE_IN_DETAIL, function, text
+from engine.calls.dynamic_specs import dynamic_specs
+from engine.calls.offers import listed, web_search_mode
 
 if TYPE_CHECKING:
     from engine.mcp.servers import Servers
@@ -13,55 +16,52 @@ if TYPE_CHECKING:
 
 
 def tool_specs(settings: Settings, mcp: Servers) -> tuple[msgspec.Raw, ...]:
-    """The tools offered with a request, in the reference's order (spec tools 1)."""
-    return (*(MCP_RESOURCES if mcp.any else ()), UPDATE_PLAN, *mcp.specs())
-
-
-def function(name: str, description: str, properties: dict[str, Any], required: Sequence[str] = ()) -> msgspec.Raw:
-    """One function tool."""
-    return msgspec.Raw(
-        msgspec.json.encode(
-            {
-                "type": "function",
-                "name": name,
-                "description": description,
-                "strict": False,
-                "parameters": {
-                    "type": "object",
-                    "properties": properties,
-                    **({"required": required} if required else {}),
-                    "additionalProperties": False,
-                },
-            }
-        )
+    """What the model may call in a turn with these settings."""
+    names = listed(settings)
+    ours = [_spec(name, settings) for name in names]
+    shells = sum(name in _SHELLS for name in names)
+    return (
+        *ours[:shells],
+        *(MCP_RESOURCES if mcp.any else ()),
+        *ours[shells:],
+        *mcp.specs(),
+        *dynamic_specs(settings.dynamic_tools or ()),
     )
 
 
-UPDATE_PLAN = function(
-    "update_plan",
-    "Keep the checklist of the task: give all steps each time, each with its status; at most one is in_progress.",
-    {
-        "explanation": {"type": "string", "description": "Why the plan changed, in a sentence."},
-        "plan": {
-            "type": "array",
-            "description": "All steps, in order.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "step": {"type": "string", "description": "What is done in this step."},
-                    "status": {"type": "string", "enum": ["pending", "in_progress", "completed"]},
-                },
-                "required": ["step", "status"],
-                "additionalProperties": False,
-            },
-        },
-    },
-    ["plan"],
-)
+_SHELLS = frozenset({"exec_command", "write_stdin", "shell_command", "shell"})
+
+
+def _spec(name: str, settings: Settings) -> msgspec.Raw:
+    info = settings.info
+    if name == "web_search":
+        return _web_search(settings)
+    if name == "apply_patch" and info.apply_patch_tool_type == "function":
+        return APPLY_PATCH_FUNCTION
+    if name == "view_image" and info.supports_image_detail_original:
+        return VIEW_IMAGE_IN_DETAIL
+    return FUNCTIONS[name]
+
+
+def _web_search(settings: Settings) -> msgspec.Raw:
+    """Search is the provider's own tool; `[tools.web_search]` narrows it."""
+    wanted = settings.config.get("tools.web_search")
+    table: dict[str, Any] = wanted if isinstance(wanted, dict) else {}
+    spec: dict[str, Any] = {"type": "web_search", "external_web_access": web_search_mode(settings) == "live"}
+    if table.get("allowed_domains") is not None:
+        spec["filters"] = {"allowed_domains": table["allowed_domains"]}
+    if table.get("location") is not None:
+        spec["user_location"] = {"type": "approximate", **table["location"]}
+    if table.get("context_size") is not None:
+        spec["search_context_size"] = table["context_size"]
+    if settings.info.web_search_tool_type == "text_and_image":
+        spec["search_content_types"] = ["text", "image"]
+    return msgspec.Raw(msgspec.json.encode(spec))
+
 
 _OF_SERVER = {
-    "server": {"type": "string", "description": "Name of one MCP server; without it all servers are asked."},
-    "cursor": {"type": "string", "description": "Cursor of the next page, from an earlier call for this server."},
+    "server": text("Name of one MCP server; without it all servers are asked."),
+    "cursor": text("Cursor of the next page, from an earlier call for this server."),
 }
 MCP_RESOURCES = (
     function(
@@ -78,8 +78,8 @@ MCP_RESOURCES = (
         "read_mcp_resource",
         "Read one resource of an MCP server.",
         {
-            "server": {"type": "string", "description": "Name of the server, as the listing gives it."},
-            "uri": {"type": "string", "description": "URI of the resource, as the listing gives it."},
+            "server": text("Name of the server, as the listing gives it."),
+            "uri": text("URI of the resource, as the listing gives it."),
         },
         ["server", "uri"],
     ),

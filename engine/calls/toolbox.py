@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.calls import asking, commands, image, mcp, patch, shell
+from engine.calls.offers import served
 from engine.calls.plan import update_plan
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -42,7 +43,7 @@ class Toolbox:
         """
         if isinstance(item, ev.CustomToolCall):
             custom = _CUSTOM.get(item.name)
-            if custom is None or not self._offered(item.name):
+            if custom is None or not served(item.name, self.settings):
                 raise CallFailed(f"unsupported custom tool call: {item.name}")
             return (yield from custom(self, turn, item))
         if any(
@@ -59,9 +60,7 @@ class Toolbox:
 
     def _offered(self, name: str) -> bool:
         """Whether the model has a tool that not every model gets."""
-        if name in mcp.RESOURCE_TOOLS:
-            return self.mcp.any
-        return name != "apply_patch" or self.settings.info.apply_patch_tool_type is not None
+        return self.mcp.any if name in mcp.RESOURCE_TOOLS else served(name, self.settings)
 
 
 def _plan(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
@@ -77,6 +76,8 @@ _FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
     "view_image": image.view_image,
     "shell_command": shell.shell_command,
     "shell": shell.shell,
+    "container.exec": shell.shell,
+    "local_shell": shell.shell,
     **mcp.RESOURCE_TOOLS,
 }
 _CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
