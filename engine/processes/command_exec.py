@@ -30,14 +30,20 @@ from projections import protocol as p
 DEFAULT_TIMEOUT_MS = 10_000
 TIMED_OUT = 124
 """Exit code of a command whose time was over."""
-DRAIN_SECONDS = 2.0
-"""How long output is awaited that others hold open after a command has ended."""
 
 
-class Notify(Protocol):
-    """Queues a notification to the connection that runs the command."""
+class Client(Protocol):
+    """The connection that runs a command."""
 
-    def __call__(self, method: str, params: object) -> None: ...
+    @property
+    def id(self) -> int:
+        """Unique in this process."""
+
+    def notify(self, method: str, params: object) -> None:
+        """Queue a notification to it."""
+
+    async def caught_up(self) -> None:
+        """Wait until it has read most of what was queued."""
 
 
 class Commands:
@@ -53,7 +59,7 @@ class Commands:
         self._running: dict[int, dict[object, _Execution]] = {}
         """By connection and process id; a command without an id of its own has one that nobody can name."""
 
-    async def run(self, connection_id: int, params: p.CommandExecParams, notify: Notify) -> p.CommandExecResponse:
+    async def run(self, client: Client, params: p.CommandExecParams) -> p.CommandExecResponse:
         """Run a command to its end; all its output is notified before this returns.
 
         :raises BadRequest: it cannot be run like this.
@@ -63,11 +69,11 @@ class Commands:
         _check(params)
         command = self._command(params)
         process_id: object = object() if params.process_id is None else params.process_id
-        running = self._running.setdefault(connection_id, {})
+        running = self._running.setdefault(client.id, {})
         if process_id in running:
             raise BadRequest(f"duplicate active command/exec process id: {_quoted(process_id)}")
         try:
-            execution = _Execution(command, params, notify)
+            execution = _Execution(command, params, client)
         except SpawnError as error:
             raise Internal(f"failed to spawn command: {error}") from error
         running[process_id] = execution
@@ -75,8 +81,8 @@ class Commands:
             return await execution.run(_timeout(params))
         finally:
             del running[process_id]
-            if not running and self._running.get(connection_id) is running:
-                del self._running[connection_id]
+            if not running and self._running.get(client.id) is running:
+                del self._running[client.id]
 
     async def write(self, connection_id: int, params: p.CommandExecWriteParams) -> None:
         """Write to a command's stdin, end it, or both.
@@ -172,17 +178,17 @@ class Commands:
 class _Execution:
     """One command while it runs."""
 
-    def __init__(self, command: Command, params: p.CommandExecParams, notify: Notify) -> None:
+    def __init__(self, command: Command, params: p.CommandExecParams, client: Client) -> None:
         self.streams_stdin = params.tty or params.stream_stdin
         self._streams_output = params.tty or params.stream_stdout_stderr
         self._process_id = params.process_id or ""
-        self._notify = notify
+        self._client = client
         cap = CAP_BYTES if params.output_bytes_cap is None else params.output_bytes_cap
         room = None if params.disable_output_cap else cap
         self._room: dict[Stream, int | None] = {"stdout": room, "stderr": room}
         """Bytes that may still come; None for any number, negative once a stream is cut off."""
         self._captured: dict[Stream, list[bytes]] = {"stdout": [], "stderr": []}
-        self.session = Session(command, self._take, DRAIN_SECONDS)
+        self.session = Session(command, self._take, pace=client.caught_up if self._streams_output else None)
 
     async def run(self, timeout_ms: int | None) -> p.CommandExecResponse:
         async with anyio.create_task_group() as tasks:
@@ -208,7 +214,7 @@ class _Execution:
         if not self._streams_output:
             self._captured[stream].append(data)
             return
-        self._notify(
+        self._client.notify(
             "command/exec/outputDelta",
             p.CommandExecOutputDeltaNotification(
                 process_id=self._process_id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
@@ -39,11 +39,19 @@ class Session:
 
     :param on_output: gets each piece of output, at most 8192 bytes, as it comes.
     :param trailing_seconds: how long to wait, after the end, for others that hold its output open.
+    :param pace: awaited before more output is read, to let a reader catch up; the command waits too then.
     :raises SpawnError: when the command cannot be started.
     """
 
-    def __init__(self, command: Command, on_output: OnOutput, trailing_seconds: float = TRAILING_SECONDS) -> None:
+    def __init__(
+        self,
+        command: Command,
+        on_output: OnOutput,
+        trailing_seconds: float = TRAILING_SECONDS,
+        pace: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.command = command
+        self._pace = pace
         self._spawned = spawn(command)
         self._pidfd = os.pidfd_open(self._spawned.process.pid)
         self._on_output = on_output
@@ -166,6 +174,8 @@ class Session:
 
     async def _read(self, fd: int) -> bytes:
         """The next output; nothing at its end, which a terminal reports as an error."""
+        if self._pace is not None:
+            await self._pace()
         while True:
             await anyio.wait_readable(fd)
             try:

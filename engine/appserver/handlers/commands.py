@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import anyio
+
+from engine.appserver.connection import Connection
 from engine.appserver.dispatch import Context, Handler, Reply
 from projections import protocol as p
+
+BEHIND = 8 << 20
+"""Bytes that may wait for a client before its commands have to wait too."""
+
+
+class _Client:
+    """A connection as the engine's commands see it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.id = connection.id
+        self.notify = connection.notify
+        self._outbox = connection.outbox
+
+    async def caught_up(self) -> None:
+        """Wait until little of what was queued is left. A connection that is gone never gets there."""
+        while self._outbox.size > BEHIND:
+            await anyio.sleep(0.01)
 
 
 async def run(ctx: Context, params: p.CommandExecParams) -> Reply:
     """Run a command; the answer comes when it has ended."""
-    return Reply(await ctx.engine.commands.run(ctx.connection.id, params, ctx.connection.notify))
+    return Reply(await ctx.engine.commands.run(_Client(ctx.connection), params))
 
 
 async def write(ctx: Context, params: p.CommandExecWriteParams) -> Reply:
