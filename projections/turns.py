@@ -359,7 +359,7 @@ def _place(slots: Slots, turn_id: str, event: object) -> _Place:
 
 
 def _made_id(turn_id: str, position: int) -> str:
-    """An id for a hook prompt, whose own is not written; the same whenever the turn is rebuilt."""
+    """A UUID for a hook prompt, whose own id is not written; the same whenever the turn is rebuilt."""
     digest = hashlib.blake2b(f"{turn_id}/{position}".encode(), digest_size=16).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
 

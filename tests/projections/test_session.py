@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections import checkpoint
+from projections.recent import KEPT
 from projections.session import SessionState, rebuild
 from projections.turn_rows import encode_row
 from projections.usage import replay_turn_id, thread_usage
@@ -49,14 +50,14 @@ def test_fixture_replays_the_usage_the_reference_replays(name: str) -> None:
     assert wire([thread_usage(state.usage.info)]) == [expected["tokenUsage"]]  # type: ignore[list-item]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(logs())
 def test_live_and_rebuilt_are_one_state(lines: list[bytes]) -> None:
     log = memory_log(lines)
     assert folded(log) == rebuild(log)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(logs(), st.data())
 def test_a_checkpoint_and_the_lines_after_it_are_the_whole_fold(lines: list[bytes], data: st.DataObject) -> None:
     log = memory_log(lines)
@@ -81,7 +82,7 @@ def test_a_checkpoint_at_every_line_of_a_fixture_goes_on_to_the_same_state(name:
         assert late == whole
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(logs())
 def test_opened_without_turns_it_knows_window_usage_and_meta(lines: list[bytes]) -> None:
     log = memory_log(lines)
@@ -91,7 +92,7 @@ def test_opened_without_turns_it_knows_window_usage_and_meta(lines: list[bytes])
     assert cheap.load_turns(log) == whole.turns
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(logs(), st.lists(st.tuples(st.integers(0, 100), st.sampled_from(GARBAGE[:-1]))))
 def test_lines_that_say_nothing_change_nothing(lines: list[bytes], garbage: list[tuple[int, bytes]]) -> None:
     clean = [line for line in lines if line not in GARBAGE and line.removesuffix(b"\n") not in GARBAGE]
@@ -143,6 +144,22 @@ def test_reviews_hooks_and_approvals_are_kept() -> None:
     facts = rebuild(memory_log(written(deeds))).facts
     assert [(review.status, review.outcome) for review in facts.reviews.entries] == [("denied", "denied")]
     assert (facts.hooks.total, facts.approvals.total) == (1, 1)
+
+
+def test_a_review_without_an_end_reads_as_aborted() -> None:
+    facts = rebuild(memory_log(written([lambda m: m.review("in_progress")]))).facts
+    assert [(review.status, review.outcome) for review in facts.reviews.entries] == [("in_progress", "aborted")]
+
+
+def test_assessments_of_extended_mode_are_the_same_review() -> None:
+    deeds = [lambda m: m.assessment("in_progress", 0, True), lambda m: m.assessment("approved", 0, True)]
+    facts = rebuild(memory_log(written(deeds))).facts
+    assert [(review.review_id, review.outcome) for review in facts.reviews.entries] == [("review-0", "approved")]
+
+
+def test_only_the_newest_entries_are_kept_and_all_are_counted() -> None:
+    hooks = rebuild(memory_log(written([lambda m: m.engine_lines()] * (KEPT + 3)))).facts.hooks
+    assert (len(hooks.entries), hooks.total) == (KEPT, KEPT + 3)
 
 
 def test_the_state_can_be_shown_to_people() -> None:

@@ -78,7 +78,7 @@ def test_a_fixtures_pages_are_its_turns(name: str) -> None:
     assert page(table.all_rows(), log, direction="asc").data == turns
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs())
 def test_every_turn_read_alone_equals_its_part_of_the_full_rebuild(lines: list[bytes]) -> None:
     log = memory_log(lines)
@@ -87,7 +87,7 @@ def test_every_turn_read_alone_equals_its_part_of_the_full_rebuild(lines: list[b
         assert read_turns([row], log) == [turn]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(logs())
 def test_spans_of_a_file_are_bytes(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
     path = Path(tmp_path_factory.mktemp("log")) / "rollout.jsonl"

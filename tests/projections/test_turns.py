@@ -251,7 +251,7 @@ def test_a_running_turn_of_a_live_thread_counts_from_one_and_takes_begin_events(
     assert getattr(turn.items[1], "status", None) == "inProgress"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs())
 def test_random_rollouts_give_what_the_plain_reading_of_the_rules_gives(lines: list[bytes]) -> None:
     turns = build_turns(decoded(lines))

@@ -262,7 +262,7 @@ def test_compactions_are_counted_whether_rolled_back_or_not() -> None:
     assert count_compactions(memory_log(maker.lines)) == 2
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(logs())
 def test_found_from_the_end_or_folded_from_the_start_the_window_is_the_same(lines: list[bytes]) -> None:
     log = memory_log(lines)
@@ -274,7 +274,7 @@ def test_found_from_the_end_or_folded_from_the_start_the_window_is_the_same(line
         assert not window.counted or window.compactions == plain.compactions
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(logs())
 def test_the_walk_finds_the_last_usage_that_counts(lines: list[bytes]) -> None:
     infos = [
