@@ -48,6 +48,8 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    port: int
+    """The client's, which tells its connections apart."""
 
     @property
     def json(self) -> Any:
@@ -300,7 +302,7 @@ def _handler(model: MockModel) -> type[BaseHTTPRequestHandler]:
         def _answer(self, reply: Reply | None) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, self.path, headers, body)
+            request = Request(self.command, self.path, headers, body, self.client_address[1])
             model.note(lambda: model.requests.append(request))
             try:
                 reply = reply or model.take()

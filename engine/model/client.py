@@ -26,6 +26,9 @@ from engine.turn.replies import OTHER, Completed, ModelFailure, RateLimits, Stre
 ERROR_BODY_LIMIT: Final = 1 << 20
 """Bytes of an error answer that are read; the rest says nothing new."""
 
+_LAST_BYTES: Final = 0.02
+"""Seconds that a complete reply gets to end its body as well, so that its connection can be used again."""
+
 
 class Sampler(Protocol):
     """Whatever answers requests: an HTTP endpoint, a websocket, the embedded demo."""
@@ -154,8 +157,16 @@ async def _events(response: httpx2.Response, timeout: float) -> AsyncGenerator[S
                 continue
             yield event
             if isinstance(event, Completed):
+                await _run_out(chunks)
                 return
     raise disconnected("stream closed before response.completed")
+
+
+async def _run_out(chunks: AsyncIterator[bytes]) -> None:
+    """Read what follows a complete reply, which is nothing but the end of its body; one that takes longer is closed."""
+    with anyio.move_on_after(_LAST_BYTES), suppress(httpx2.HTTPError):
+        async for _ in chunks:
+            pass
 
 
 def _broken(error: httpx2.HTTPError) -> ModelFailure:

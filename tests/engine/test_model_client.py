@@ -97,11 +97,21 @@ async def test_the_request_as_the_endpoint_sees_it() -> None:
     assert seen.headers["user-agent"] == "tester/1" and "authorization" not in seen.headers
 
 
-async def test_nothing_is_read_after_the_end() -> None:
+async def test_nothing_counts_after_the_end_and_nothing_is_waited_for() -> None:
     with MockModel() as model:
         model.play(created(), completed(), delta("late"), model.hold())
         events = await play(model)
+        model.wait_hangups(1)
     assert isinstance(events[-1], Completed)
+
+
+async def test_a_complete_reply_leaves_its_connection_to_the_next_request() -> None:
+    async with client() as one:
+        with MockModel() as model:
+            for text in ("one", "two", "three"):
+                model.say(text)
+                assert [event async for event in one.stream(request(), endpoint(model))]
+            assert len({seen.port for seen in model.requests}) == 1
 
 
 async def test_rate_limit_events_count_on_websockets_only() -> None:
