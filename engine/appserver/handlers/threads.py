@@ -88,6 +88,7 @@ async def memory_mode(ctx: Context, params: p.ThreadMemoryModeSetParams) -> Repl
 async def archive(ctx: Context, params: p.ThreadArchiveParams) -> Reply:
     """Put a thread away."""
     note = await ctx.engine.filing.archive(params)
+    ctx.forget(params.thread_id)
     return Reply({}, lambda: ctx.engine.sink.publish(note))
 
 
