@@ -14,22 +14,19 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from engine import git, settings_forms, submissions
+from engine import children, git, notices, settings_forms
 from engine import settings as configured
 from engine.clock import Clock, timestamp
-from engine.config import FEATURES
 from engine.errors import BadRequest, Internal
 from engine.forks import copied_lines
 from engine.index import Entry, Index
 from engine.instructions import discover
 from engine.journal import Journal
 from engine.mcp.errors import McpFailed
-from engine.model import catalog as models
-from engine.notes import Everyone, Nobody, Notification, Sink, Subscribers
+from engine.notes import Everyone, Nobody, Notification, Sink
 from engine.operations import Operations
 from engine.publish import status_note
 from engine.response_items import parse_items
-from engine.review_guidelines import GUIDELINES
 from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
 from engine.settings import Settings, Stored
 from engine.storage import Place, Storage
@@ -150,7 +147,7 @@ class Threads:
         await self._load_ready(thread, "creating", new=True)
         shown = published(thread, self.index)
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (_started(shown), *_unstable(thread)))
+        return Answer(thread_id, result, (notices.started(shown), *notices.unstable(thread)))
 
     def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime, sink: Sink | None = None) -> Thread:
         place: Place | None = None
@@ -249,10 +246,10 @@ class Threads:
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.place, journal, settings)
         answer = self._resumed(thread, params, client)
-        answer = msgspec.structs.replace(answer, then=(*answer.then, *_unstable(thread)))
+        answer = msgspec.structs.replace(answer, then=(*answer.then, *notices.unstable(thread)))
         recorded = journal.state.window.previous_context
         if recorded is not None and recorded.model != settings.model:
-            answer = msgspec.structs.replace(answer, then=(*answer.then, _other_model(thread, recorded.model)))
+            answer = msgspec.structs.replace(answer, then=(*answer.then, notices.other_model(thread, recorded.model)))
         await self._load_ready(thread, "resuming", new=False)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
@@ -323,7 +320,7 @@ class Threads:
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
         result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (*then, _started(shown)))
+        return Answer(thread_id, result, (*then, notices.started(shown)))
 
     def _fork_source(self, params: p.ThreadForkParams) -> Opened:
         if params.path is None:
@@ -335,35 +332,20 @@ class Threads:
     # -- threads of threads
 
     async def review(self, parent: Thread, prompt: Submission, report: Callable[[object], None]) -> str | None:
-        """Run a reviewer for a thread, on its folder and with its model, and return its last message.
+        """Run a reviewer for a thread and return its last message."""
+        settings = children.reviewer(parent.turn_settings)
+        child = await self._child(parent, settings, "review")
+        return await children.run(child, self.layout.new_id(self.clock.now()), prompt, report, self.clock)
 
-        It has a log of its own; nobody is subscribed to it, so it asks nobody.
-        """
-        settings = reviewer(parent.turn_settings)
+    async def _child(self, parent: Thread, settings: Settings, relation: ev.ChildRelation) -> Thread:
+        """A thread of a thread, with a log of its own; nobody is subscribed to it, so it asks nobody."""
         created = self.clock.now()
         thread_id = self.layout.new_id(created)
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
         child = self._new(meta, settings, created, Nobody())
-        parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=thread_id, relation="review"))
-        over = anyio.Event()
-        said: list[str | None] = [None]
-
-        def watch(event: ev.Body) -> None:
-            report(event)
-            if isinstance(event, ev.TaskComplete | ev.TurnAborted):
-                said[0] = event.last_agent_message if isinstance(event, ev.TaskComplete) else None
-                over.set()
-
-        child.watch = watch
+        parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=thread_id, relation=relation))
         self._tasks.start_soon(child.run)
-        turn_id = self.layout.new_id(self.clock.now())
-        child.post(lambda: submissions.begin(child, turn_id, prompt, settings, self.clock))
-        try:
-            await over.wait()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await child.close()
-        return said[0]
+        return child
 
     # -- parts
 
@@ -385,59 +367,6 @@ class Threads:
         stored = _stored(meta, state.window.previous_context)
         config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
         return configured.start(params, config, client.originator, stored)
-
-
-def reviewer(settings: Settings) -> Settings:
-    """The settings of a reviewer: the parent's, with its own instructions, and nobody to ask."""
-    config = settings.config
-    model = config.review_model
-    info = settings.info if model is None else models.lookup(model, settings.catalog)
-    return msgspec.structs.replace(
-        settings,
-        model=model or settings.model,
-        info=info,
-        base_instructions=GUIDELINES,
-        approval_policy="never",
-        mode="default",
-        mode_instructions=None,
-        source=ev.SourceObject(subagent="review"),
-        output_schema=None,
-        dynamic_tools=None,
-        persist_extended=False,
-    )
-
-
-def _started(thread: p.Thread) -> Notification:
-    return Notification("thread/started", p.ThreadStartedNotification(thread=thread), Everyone())
-
-
-def _unstable(thread: Thread) -> tuple[Notification, ...]:
-    """A notice about switched-on features that are still being built."""
-    config = thread.settings.config
-    names = [name for name, each in FEATURES.items() if each.stage == "underDevelopment" and config.feature(name)]
-    if not names or config.get("suppress_unstable_features_warning", False):
-        return ()
-    message = (
-        f"Features that are still under development are switched on: {', '.join(names)}. They are incomplete and may "
-        "behave in ways you do not expect, or change without notice. To see no more of this notice, set "
-        f"`suppress_unstable_features_warning = true` in {config.home / 'config.toml'}."
-    )
-    return (
-        Notification("warning", p.WarningNotification(thread_id=thread.id, message=message), Subscribers(thread.id)),
-    )
-
-
-def _other_model(thread: Thread, recorded: str) -> Notification:
-    message = (
-        f"This session was recorded with model `{recorded}` but is resuming with `{thread.settings.model}`. "
-        f"Consider switching back to `{recorded}` as it may affect Codex performance."
-    )
-    return _warning(thread, message)
-
-
-def _warning(thread: Thread, message: str) -> Notification:
-    note = p.WarningNotification(thread_id=thread.id, message=message)
-    return Notification("warning", note, Subscribers(thread.id))
 
 
 def _failed_to_load(error: Unreadable) -> BadRequest:
