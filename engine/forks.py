@@ -13,7 +13,7 @@ from rollouts.log import Log
 
 
 def copied_lines(log: Log) -> Iterator[ev.Body]:
-    """Every parsed line of the source and every engine line, in order, without its agent task.
+    """Every parsed line of the source and every engine line, in order, without its agent task and what names it.
 
     A turn that is still open in the source ends as interrupted in the copy.
 
@@ -34,4 +34,6 @@ def copied_lines(log: Log) -> Iterator[ev.Body]:
 
 
 def _is_copied(body: ev.Body) -> bool:
+    if isinstance(body, ev.ThreadMetadata):
+        return False
     return (codec.counts(body) and not isinstance(body, ev.OtherItem)) or isinstance(body, ev.EngineEvent)
