@@ -19,6 +19,7 @@ from projections import protocol as p
 
 PLATFORM = ("/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr", "/nix/store", "/run/current-system/sw")
 """What `minimal` lets programs read."""
+_MAX_LINKS = 40
 
 
 class SandboxUnsupported(Exception):
@@ -86,40 +87,47 @@ def view(profile: p.PermissionProfile, where: Places) -> View:
 def _restricted(files: p.RestrictedPermissionProfileFileSystemPermissions, network: bool, where: Places) -> View:
     if full_disk_write(files.entries):
         return View(network=network, reads_all=True, writes_all=True)
-    entries = [(path, entry.access) for entry in files.entries if (path := where.of(entry.path)) is not None]
-    by_access = {
-        access: list(
-            dict.fromkeys(path for path, given in entries if given == access and _strictest(path, entries) == access)
-        )
-        for access in ("read", "write", "none")
-    }
-    explicit = {path for path, _ in entries}
-    roots = sorted((path for path in by_access["write"] if os.path.exists(path)), key=depth)
-    writable = [_root(path, roots, by_access["read"], explicit, where) for path in roots]
-    masked = [found for glob in _denied_globs(files) for found in masked_files(glob, where.cwd, _depth(files))]
-    denied = sorted({*by_access["none"], *masked}, key=lambda path: (depth(path), path))
-    readable = [*by_access["read"], *by_access["write"]]
-    _refuse_links(writable, denied)
+    named = [(path, entry.access) for entry in files.entries if (path := where.of(entry.path)) is not None]
+    writable = [os.path.realpath(path) for path, access in named if access == "write" and os.path.exists(path)]
+    globs = [found for glob in _denied_globs(files) for found in masked_files(glob, where.cwd, _depth(files))]
+    denied = {_settled(path, writable, "deny-read") for path in (*_with(named, "none"), *globs)}
     if "/" in denied:
         raise SandboxUnsupported("a sandbox cannot deny to read `/`")
-    minimal = any(_is_minimal(entry) for entry in files.entries)
+    roots = sorted(dict.fromkeys(path for path in writable if path not in denied), key=depth)
+    read_only = [path for path in _with(named, "read") if not _outside(path, roots)]
+    kept = [
+        path for path in (_settled(path, roots, "read-only") for path in read_only) if path not in {*roots, *denied}
+    ]
+    explicit = {*roots, *kept, *denied}
+    masks = sorted(denied, key=lambda path: (depth(path), path))
+    readable = [*_with(named, "read"), *_with(named, "write"), *(PLATFORM if any(map(_minimal, files.entries)) else ())]
     return View(
         network=network,
         reads_all="/" in readable,
-        readable=tuple(sorted({path for path in (*readable, *(PLATFORM if minimal else ())) if os.path.exists(path)})),
-        writable=tuple(writable),
-        denied=tuple(path for path in denied if not _hidden_already(path, denied, roots)),
+        readable=tuple(sorted({each for path in readable for each in (path, _real(path)) if os.path.exists(each)})),
+        writable=tuple(_root(root, roots, kept, explicit, where) for root in roots),
+        denied=tuple(path for path in masks if not _hidden_already(path, masks, roots)),
     )
 
 
-def _strictest(path: str, entries: Sequence[tuple[str, str]]) -> str:
-    """Of several entries for one place `none` wins over `write`, and that over `read`."""
-    return max((access for other, access in entries if other == path), key=("read", "write", "none").index)
+def _with(named: Sequence[tuple[str, str]], access: str) -> list[str]:
+    return [path for path, given in named if given == access]
+
+
+def _real(path: str) -> str:
+    """Where a path leads; those of the platform stay as they are known."""
+    return path if path in PLATFORM else os.path.realpath(path)
+
+
+def _outside(path: str, roots: Sequence[str]) -> bool:
+    """Is this in no writable root, by its own name or where it leads?"""
+    return not any(inside(each, root) for each in (path, os.path.realpath(path)) for root in roots)
 
 
 def _root(root: str, roots: Sequence[str], read_only: Sequence[str], explicit: set[str], where: Places) -> Root:
-    kept = [path for path in protected_subpaths(Path(root), is_cwd=root == where.cwd) if path not in explicit]
-    kept += [path for path in read_only if path != root and inside(path, root)]
+    is_cwd = root == os.path.realpath(where.cwd)
+    protected = [_settled(path, roots, "read-only") for path in protected_subpaths(Path(root), is_cwd=is_cwd)]
+    kept = [path for path in protected if path not in explicit] + [path for path in read_only if inside(path, root)]
     innermost = {path: max((each for each in roots if inside(path, each)), key=depth, default=root) for path in kept}
     return Root(root, tuple(path for path in dict.fromkeys(kept) if os.path.lexists(path) or innermost[path] == root))
 
@@ -136,7 +144,7 @@ def _depth(files: p.RestrictedPermissionProfileFileSystemPermissions) -> int | N
     return files.glob_scan_max_depth or None
 
 
-def _is_minimal(entry: p.FileSystemSandboxEntry) -> bool:
+def _minimal(entry: p.FileSystemSandboxEntry) -> bool:
     return (
         isinstance(entry.path, p.SpecialFileSystemPath)
         and isinstance(entry.path.value, p.MinimalFileSystemSpecialPath)
@@ -151,24 +159,24 @@ def _hidden_already(path: str, denied: Sequence[str], roots: Sequence[str]) -> b
     return bool(around) and max(map(depth, around)) >= max(map(depth, shown), default=-1)
 
 
-def _refuse_links(writable: Sequence[Root], denied: Sequence[str]) -> None:
-    """A mount on a path through a link that the command could replace would protect nothing."""
-    for kind, paths in (
-        ("read-only", [path for root in writable for path in root.read_only]),
-        ("deny-read", denied),
-    ):
-        for path in paths:
-            for root in writable:
-                link = _link_below(root.path, path)
-                if link is not None:
-                    raise SandboxUnsupported(
-                        f"cannot enforce sandbox {kind} path {path} because it crosses writable symlink {link}"
-                    )
+def _settled(path: str, writable: Sequence[str], kind: str) -> str:
+    """Where a path leads, when no command can make it lead elsewhere.
 
-
-def _link_below(root: str, path: str) -> str | None:
-    """The first link on the way from a folder to a path inside it."""
-    if not inside(path, root):
-        return None
-    way = [step for step in (path, *map(str, Path(path).parents)) if inside(step, root) and step != root]
-    return next((step for step in reversed(way) if os.path.islink(step)), None)
+    :raises SandboxUnsupported: it crosses a link in a writable place: a mount behind it would protect nothing.
+    """
+    at, steps, links = "/", path.split("/")[::-1], 0
+    while steps:
+        step = steps.pop()
+        at = os.path.normpath(os.path.join(at, step))
+        if not os.path.islink(at):
+            continue
+        if any(inside(at, root) for root in writable):
+            raise SandboxUnsupported(
+                f"cannot enforce sandbox {kind} path {path} because it crosses writable symlink {at}"
+            )
+        links += 1
+        if links > _MAX_LINKS:
+            raise SandboxUnsupported(f"cannot enforce sandbox {kind} path {path}: too many levels of symbolic links")
+        steps += os.readlink(at).split("/")[::-1]
+        at = "/" if os.readlink(at).startswith("/") else os.path.dirname(at)
+    return at

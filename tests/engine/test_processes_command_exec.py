@@ -252,8 +252,8 @@ OUTSIDE = {"path": {"type": "path", "path": "/srv"}, "access": "write"}
         (
             {"permissionProfile": {**PROFILE, "fileSystem": {"type": "restricted", "entries": [OUTSIDE]}}},
             BadRequest,
-            "invalid permission profile: permissions profile requests filesystem writes outside the workspace root, which"
-            " is not supported until the runtime enforces FileSystemSandboxPolicy directly",
+            "invalid permission profile: permissions profile requests filesystem writes outside the workspace root,"
+            " which is not supported until the runtime enforces FileSystemSandboxPolicy directly",
         ),
     ],
 )

@@ -157,10 +157,46 @@ def test_a_link_that_could_be_replaced_protects_nothing(tmp_path: Path, name: st
         seen(tmp_path, (":root", "read"), (":current_working_directory", "write"), (f"{tmp_path}/{name}", access))
 
 
-def test_a_link_outside_writable_places_may_be_masked(tmp_path: Path) -> None:
+def test_a_link_that_nobody_can_replace_is_followed(tmp_path: Path) -> None:
     plant(tmp_path, ["docs/f", "link@docs"])
     found = seen(tmp_path, (":root", "read"), (f"{tmp_path}/link/f", "none"))
-    assert middle(found)[:3] == ["--perms", "000", "--ro-bind-data"]
+    assert found.denied == (f"{tmp_path}/docs/f",)
+
+
+@pytest.mark.parametrize("workspace", ["real", "link"])
+@pytest.mark.parametrize("entry_by", ["real", "link"])
+def test_a_place_is_the_same_by_all_its_names(tmp_path: Path, workspace: str, entry_by: str) -> None:
+    plant(tmp_path, ["real/docs/f", "real/.codex/", "real/sec/f", "link@real"])
+    found = seen(
+        tmp_path / workspace,
+        (":root", "read"),
+        (":current_working_directory", "write"),
+        (f"{tmp_path}/{entry_by}/docs", "read"),
+        (f"{tmp_path}/{entry_by}/sec", "none"),
+    )
+    assert [(root.path, root.read_only) for root in found.writable] == [
+        (f"{tmp_path}/real", (f"{tmp_path}/real/.codex", f"{tmp_path}/real/docs"))
+    ]
+    assert found.denied == (f"{tmp_path}/real/sec",)
+
+
+def test_none_wins_over_write_and_write_over_read(tmp_path: Path) -> None:
+    plant(tmp_path, ["a/", "b/", ".codex/"])
+    entries = [(f"{tmp_path}/a", access) for access in ("write", "none", "read")]
+    more = [(f"{tmp_path}/b", access) for access in ("read", "write")]
+    found = seen(tmp_path, (":root", "read"), (":current_working_directory", "write"), *entries, *more)
+    assert [(root.path, root.read_only) for root in found.writable] == [
+        (str(tmp_path), (f"{tmp_path}/.codex",)),
+        (f"{tmp_path}/b", ()),
+    ]
+    assert found.denied == (f"{tmp_path}/a",)
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(SandboxUnsupported, match="too many levels"):
+        seen(tmp_path, (":root", "read"), (f"{tmp_path}/a", "none"))
 
 
 def test_one_cannot_hide_everything(tmp_path: Path) -> None:

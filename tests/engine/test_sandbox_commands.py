@@ -98,6 +98,13 @@ async def test_a_command_does_not_choose_its_sandbox_by_its_folder(tmp_path: Pat
     assert list(outside.iterdir()) == []
 
 
+async def test_a_workspace_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real/.git").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    found = await writes(tmp_path / "link", workspace_write(), tmp_path / "real/x", tmp_path / "link/.git/x")
+    assert found == [True, False]
+
+
 async def test_full_access_is_no_sandbox(tmp_path: Path) -> None:
     assert sandboxed(("ls",), p.DangerFullAccessSandboxPolicy(), str(tmp_path)) == ("ls",)
 
