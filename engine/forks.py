@@ -13,7 +13,7 @@ from rollouts.log import Log
 
 
 def copied_lines(log: Log) -> Iterator[ev.Body]:
-    """Every parsed line of the source and every engine line, in order, without its agent task and what names it.
+    """Every parsed line of the source and every engine line, in order, without its agent task and set git details.
 
     A turn that is still open in the source ends as interrupted in the copy.
 
