@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from engine import generated_images
 from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
 from engine.commands.rules import Rules, append_rule, load_rules
@@ -29,7 +30,7 @@ from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
 from engine.sandbox import SandboxUnsupported, confined
-from engine.turn.ops import Op
+from engine.turn.ops import Op, SavedImage, SaveImage
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
@@ -217,6 +218,11 @@ async def _read_image(thread: Thread, op: ReadImage) -> str:
     return url
 
 
+async def _save_image(thread: Thread, op: SaveImage) -> SavedImage | None:
+    home = thread.turn_settings.config.home
+    return await anyio.to_thread.run_sync(generated_images.save, home, thread.id, op.id, op.data)
+
+
 TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] = {
     Exec: _exec,
     Type: _type,
@@ -225,4 +231,5 @@ TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] =
     ApplyPatch: _apply,
     **MCP_OPERATIONS,
     ReadImage: _read_image,
+    SaveImage: _save_image,
 }

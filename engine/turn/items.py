@@ -21,7 +21,20 @@ def turn_item(item_id: str, item: ev.ResponseItem | ev.OtherItem) -> ev.TurnItem
         case ev.WebSearchCall():
             action = item.action or ev.WebSearchAction(type="other")
             return ev.WebSearchItem(id=item_id, query=query(action), action=action)
+        case ev.ImageGenerationCall():
+            return ev.ImageGenerationItem(
+                id=item.id, status=item.status, revised_prompt=item.revised_prompt, result=item.result
+            )
     return None
+
+
+def saved_note(folder: str) -> ev.Message:
+    """What the model is told of the place of its images."""
+    text = (
+        f"The images you generate are kept in {folder}, each as {folder}/<image id>.png. To have one somewhere else, "
+        "copy it; leave the file itself where it is unless the user asks for it to be deleted."
+    )
+    return ev.Message(role="developer", content=(ev.InputText(text=text),))
 
 
 def texts(message: ev.Message) -> list[str]:
@@ -52,3 +65,11 @@ def legacy(shown: ev.TurnItem, raw_reasoning: bool) -> Iterator[ev.EventMsg]:
                     yield ev.AgentReasoningRawContent(text=text)
         case ev.WebSearchItem():
             yield ev.WebSearchEnd(call_id=shown.id, query=shown.query, action=shown.action)
+        case ev.ImageGenerationItem():
+            yield ev.ImageGenerationEnd(
+                call_id=shown.id,
+                status=shown.status,
+                revised_prompt=shown.revised_prompt,
+                result=shown.result,
+                saved_path=shown.saved_path,
+            )

@@ -26,6 +26,21 @@ class Sample(Op, frozen=True):
     """Value of the `x-codex-turn-state` header of an earlier reply of this turn (spec turns 4.2)."""
 
 
+class SaveImage(Op, frozen=True):
+    """Put an image the model made into a file. Result: `SavedImage`, None if it is no image or cannot be written."""
+
+    id: str
+    data: str
+    """Base64."""
+
+
+class SavedImage(msgspec.Struct, frozen=True):
+    """Where an image lies, and the folder of all images of its thread."""
+
+    path: str
+    folder: str
+
+
 class Wait(Op, frozen=True):
     """Let time pass. Result: None."""
 

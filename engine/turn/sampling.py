@@ -25,7 +25,9 @@ def sample(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> Scr
         reply = Reply(turn, setup)
         try:
             yield Run(Sample(turn.id, metadata, turn.turn_state), reply.take)
+            yield from reply.settled()
         except ModelFailure as failure:
+            yield from reply.settled()
             if failure.kind == "context_window" and setup.context_window is not None:
                 turn.count(usage.after_context_exceeded(turn.usage, setup.context_window))
             if failure.rate_limits is not None:

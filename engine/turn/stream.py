@@ -13,8 +13,9 @@ import msgspec
 
 from engine.turn import replies as rp
 from engine.turn.call import start_call
-from engine.turn.items import legacy, turn_item
-from engine.turn.machine import PatchFollower, Turn
+from engine.turn.items import legacy, saved_note, turn_item
+from engine.turn.machine import Interrupted, Join, PatchFollower, Run, Script, Task, Turn
+from engine.turn.ops import SavedImage, SaveImage
 from engine.turn.plan_block import Kind, PlanParser, split
 from engine.turn.setup import TurnSetup
 from projections import usage
@@ -34,16 +35,27 @@ class Reply:
         self._plan: PlanParser | None = None
         self._patches: dict[str, tuple[str, PatchFollower]] = {}
         """Patches the model is writing: call id and follower by item id and by call id."""
+        self._saving: Task | None = None
+        self._held: list[rp.StreamEvent] = []
+        """What came while an image was being saved: it is handled afterwards, so that the order stays."""
         self.last_message: str | None = None
         """Text of the last assistant message of this reply."""
 
     def take(self, event: rp.StreamEvent) -> None:
         """Handle one stream event."""
+        if self._saving is not None:
+            self._held.append(event)
+            return
         if self._turn.first_token_ms is None and not isinstance(
             event, rp.Headers | rp.Created | rp.RateLimits | rp.Completed
         ):
             self._turn.first_token_ms = self._turn.elapsed_ms
         _TAKE[type(event)](self, event)
+
+    def settled(self) -> Script:
+        """Wait until everything taken has been handled."""
+        while self._saving is not None:
+            yield Join([self._saving])
 
     def _headers(self, event: rp.Headers) -> None:
         turn = self._turn
@@ -73,7 +85,9 @@ class Reply:
         self._active = event.id or next(self._turn.ids)
         self._plan = PlanParser() if self._setup.mode == "plan" else None
         item = turn_item(self._active, event.item)
-        if item is not None:
+        if isinstance(item, ev.ImageGenerationItem):
+            self._save(item, None)
+        elif item is not None:
             self._start(item)
         follow = self._turn.follow_patch
         if follow is not None and isinstance(event.item, ev.CustomToolCall) and event.item.name == "apply_patch":
@@ -148,14 +162,15 @@ class Reply:
         item = event.item
         shown = turn_item(event.id or self._active or next(self._turn.ids), item)
         self._active = None
+        if isinstance(item, ev.ImageGenerationCall) and isinstance(shown, ev.ImageGenerationItem):
+            self._save(shown, item)
+            return
         if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
             shown = self._without_plan(shown)
         if shown is not None:
             if shown.id not in self._started:
                 self._start(self._unsaid(shown))
-            self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
-            for told in legacy(shown, self._setup.show_raw_reasoning):
-                self._turn.emit(told)
+            self._complete(shown)
         if isinstance(shown, ev.AgentMessageItem):
             self.last_message = "".join(part.text for part in shown.content) or self.last_message
         self._turn.emit(item)
@@ -163,6 +178,37 @@ class Reply:
             self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
         if isinstance(item, ev.FunctionCall | ev.CustomToolCall):
             start_call(self._turn, item)
+
+    def _complete(self, shown: ev.TurnItem) -> None:
+        self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
+        for told in legacy(shown, self._setup.show_raw_reasoning):
+            self._turn.emit(told)
+
+    def _save(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None) -> None:
+        """Save an image; it is shown as started, or as completed when it is `done`."""
+        self._saving = self._turn.spawn(self._image(shown, done))
+
+    def _image(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None) -> Script:
+        empty = msgspec.structs.replace(shown, status="in_progress", result="")
+        if done is not None and shown.id not in self._started:
+            self._start(msgspec.structs.replace(empty, revised_prompt=None))
+        try:
+            saved: SavedImage | None = yield Run(SaveImage(shown.id, shown.result))
+        except Interrupted:
+            saved = None
+            self._held.clear()
+        if saved is not None:
+            self._turn.emit(saved_note(saved.folder))
+        path = saved.path if saved is not None else None
+        if done is None:
+            self._start(msgspec.structs.replace(empty, saved_path=path))
+        else:
+            self._complete(msgspec.structs.replace(shown, saved_path=path))
+            self._turn.emit(done)
+        self._saving = None
+        held, self._held = self._held, []
+        for event in held:
+            self.take(event)
 
     def _unsaid(self, shown: ev.TurnItem) -> ev.TurnItem:
         """An item that starts and ends at once shows all of it; in plan mode a message starts empty (observed)."""
