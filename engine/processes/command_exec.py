@@ -22,7 +22,7 @@ from engine.processes.buffers import CAP_BYTES, text
 from engine.processes.environment import environment, policy_of
 from engine.processes.session import NoTerminal, Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
-from engine.sandbox import SandboxUnsupported, confined
+from engine.sandbox import SandboxUnsupported, confine
 from engine.sandbox.view import places
 from engine.settings import absolute, configured_sandbox
 from projections import protocol as p
@@ -67,7 +67,7 @@ class Commands:
         :raises Internal: the system cannot start it.
         """
         _check(params)
-        command = self._command(params)
+        command = await self._command(params)
         process_id: object = object() if params.process_id is None else params.process_id
         running = self._running.setdefault(client.id, {})
         if process_id in running:
@@ -137,7 +137,7 @@ class Commands:
             raise BadRequest(f"no active command/exec for process id {_quoted(process_id)}")
         return found
 
-    def _command(self, params: p.CommandExecParams) -> Command:
+    async def _command(self, params: p.CommandExecParams) -> Command:
         """The command as it will run: environment, folder, sandbox."""
         config = self._load(self._cwd)
         cwd = str(absolute(params.cwd or ".", self._cwd))
@@ -156,7 +156,7 @@ class Commands:
         )
         permissions, workspace = self._permissions(params, config, cwd)
         try:
-            return confined(command, permissions, workspace)
+            return await confine(command, permissions, workspace)
         except SandboxUnsupported as error:
             raise Internal(f"failed to spawn command: {error}") from error
 

@@ -1,6 +1,6 @@
 """The sandbox of commands: what a policy or profile lets them see, enforced by bubblewrap.
 
-Use `confined` on the way to a process. A policy that asks for no sandbox leaves the command as it is; one that cannot
+Use `confine` on the way to a process. A policy that asks for no sandbox leaves the command as it is; one that cannot
 be enforced raises `SandboxUnsupported`, and the command must not run.
 """
 
@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
 
 from engine.permissions import legacy
@@ -19,11 +20,18 @@ from engine.sandbox.denial import likely_denied
 from engine.sandbox.view import SandboxUnsupported, View, places, view
 from projections import protocol as p
 
-__all__ = ["SandboxUnsupported", "confined", "likely_denied", "sandboxed"]
+__all__ = ["SandboxUnsupported", "confine", "confined", "likely_denied", "sandboxed"]
 
 NETWORK_DISABLED = "CODEX_SANDBOX_NETWORK_DISABLED"
 
 Permissions = p.SandboxPolicy | p.PermissionProfile
+
+
+async def confine(command: Command, permissions: Permissions, workspace: str) -> Command:
+    """`confined`, without holding up others while files are looked for that patterns deny. Else it does not wait."""
+    if _has_patterns(permissions):
+        return await anyio.to_thread.run_sync(confined, command, permissions, workspace)
+    return confined(command, permissions, workspace)
 
 
 def confined(command: Command, permissions: Permissions, workspace: str) -> Command:
@@ -58,6 +66,14 @@ def _view(permissions: Permissions, workspace: str) -> View:
         return view(profile, places(workspace, os.environ))
     except OSError as error:
         raise SandboxUnsupported(f"unreadable glob expansion: {error}") from error
+
+
+def _has_patterns(permissions: Permissions) -> bool:
+    return (
+        isinstance(permissions, p.ManagedPermissionProfile)
+        and isinstance(permissions.file_system, p.RestrictedPermissionProfileFileSystemPermissions)
+        and any(isinstance(entry.path, p.GlobPatternFileSystemPath) for entry in permissions.file_system.entries)
+    )
 
 
 def _network(permissions: Permissions) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -244,6 +246,26 @@ async def test_cancelling_kills_all_and_reaps(tty: Size | None) -> None:
     assert not Path(f"/proc/{session.pid}").exists()
 
 
+async def test_many_commands_in_every_state_leave_nothing_behind() -> None:
+    scripts = ["true", "sleep 60", "yes", "sleep 60 & exit 3", "cat", "kill -9 $$", "exec 1>&- 2>&-; sleep 60"]
+    sessions: list[Session] = []
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for at in range(42):
+                tty = Size() if at % 2 else None
+                sessions.append(Session(shell(scripts[at % 7], tty=tty, stdin=at % 3 == 0), lambda stream, data: None))
+                tasks.start_soon(sessions[-1].run)
+                if at % 5 == 0:
+                    sessions[at // 2].kill()
+            await anyio.sleep(0.2)
+            async with anyio.create_task_group() as stopping:
+                for session in sessions[::4]:
+                    stopping.start_soon(session.stop, 0.05)
+            tasks.cancel_scope.cancel()
+    assert all(session.finished.is_set() and session.exit_code is not None for session in sessions)
+    assert not [session.pid for session in sessions if Path(f"/proc/{session.pid}").exists()]
+
+
 async def test_a_command_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = """
 import anyio, os, sys
@@ -255,9 +277,6 @@ async def main():
     await session.run()
 anyio.run(main)
 """
-    import subprocess
-    import sys
-
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     with parent.stdout:

@@ -15,7 +15,7 @@ import pytest
 
 from engine.processes.session import Session
 from engine.processes.spawn import Command, Size
-from engine.sandbox import SandboxUnsupported, confined, likely_denied, sandboxed
+from engine.sandbox import SandboxUnsupported, confine, confined, likely_denied, sandboxed
 from projections import protocol as p
 
 
@@ -46,7 +46,7 @@ async def run(
     """Exit code and output of a command in a sandbox."""
     seen = bytearray()
     command = Command(argv=argv, cwd=str(workspace), env={"PATH": os.environ["PATH"]}, merged=True, tty=tty)
-    session = Session(confined(command, permissions, str(workspace)), lambda stream, data: seen.extend(data))
+    session = Session(await confine(command, permissions, str(workspace)), lambda stream, data: seen.extend(data))
     with anyio.fail_after(20):
         await session.run()
     return session.exit_code, seen.decode()
