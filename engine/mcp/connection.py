@@ -7,6 +7,7 @@ says reaches clients and the model as it was said.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -36,7 +37,10 @@ CONNECT_SECONDS = 30.0
 _STDERR_CHUNK = 1 << 16
 _INHERITED = ("LANG", "LC_ALL", "TMPDIR", "TZ", "__CF_USER_TEXT_ENCODING")
 """Variables that servers get beside those the SDK passes on anyway."""
+SESSION_HEADER = "mcp-session-id"
 _HTTP_STATUS = "http_status"
+_GONE = (mcp_types.CONNECTION_CLOSED, "Connection closed")
+"""How the SDK says that the server is gone; servers use the same code for errors of their own."""
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +184,7 @@ def _failed(error: MCPError) -> McpFailed:
     status = _status(error)
     if status:
         return McpFailed(error.message, login=bool(error.data.get("challenge")), lost=status == 404)
-    if error.code == mcp_types.CONNECTION_CLOSED and error.data is None:
+    if (error.code, error.message) == _GONE:
         return McpFailed(CLOSED)
     return McpFailed(f"Mcp error: {error.code}: {error.message}")
 
@@ -275,11 +279,22 @@ class _Client(httpx2.AsyncClient):
         body = ""
         with suppress(httpx2.HTTPError):
             body = (await response.aread()).decode(errors="replace")
-        if response.headers.get("content-type", "").startswith("application/json") and '"jsonrpc"' in body:
+        code = _error_code(body)
+        lost = response.status_code == 404 and SESSION_HEADER in request.headers
+        if code is not None and (not lost or code == mcp_types.METHOD_NOT_FOUND):
             return response
         challenge = response.headers.get("www-authenticate")
         said = f"HTTP {response.status_code} {response.reason_phrase}: {body}".rstrip(": ")
         return _explained(request, response.status_code, f"Unexpected response: {said}", challenge)
+
+
+def _error_code(body: str) -> int | None:
+    """The code if this is a JSON-RPC error, which some servers send with a status of their own."""
+    with suppress(ValueError):
+        answer = json.loads(body)
+        if isinstance(answer, dict) and "jsonrpc" in answer and isinstance(answer.get("error"), dict):
+            return int(answer["error"].get("code", 0))
+    return None
 
 
 def _explained(request: httpx2.Request, status: int, message: str, challenge: str | None = None) -> httpx2.Response:

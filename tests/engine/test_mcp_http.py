@@ -1,0 +1,119 @@
+"""MCP servers over streamable HTTP: a real server of the SDK, and what becomes of a connection that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import msgspec
+import pytest
+
+from engine.mcp.config import server
+from engine.mcp.errors import McpFailed
+from engine.mcp.servers import Servers
+from tests.engine.test_mcp_servers import Watcher
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A running server."""
+    program = [sys.executable, "-m", "tests.engine.mcp_server", "http"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(program, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.terminate()
+
+
+@asynccontextmanager
+async def running(table: Mapping[str, Any], watcher: Watcher | None = None) -> AsyncIterator[Servers]:
+    servers = Servers({"h": server("h", table)}, watcher or Watcher())
+    async with anyio.create_task_group() as tasks:
+        servers.start(tasks)
+        with anyio.fail_after(30):
+            await servers.settled()
+            yield servers
+        tasks.cancel_scope.cancel()
+
+
+async def call(servers: Servers, tool: str, heard: list[str | None] | None = None, **arguments: Any) -> Any:
+    raw = msgspec.Raw(msgspec.json.encode(arguments))
+    return await servers.call("h", tool, raw, {"threadId": "t"}, (heard if heard is not None else []).append)
+
+
+async def test_a_server_is_reached_with_its_headers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "MY_TOKEN", "secret")
+    monkeypatch.setitem(os.environ, "MY_HEADER", "b")
+    table = {
+        "url": f"{url}/mcp",
+        "bearer_token_env_var": "MY_TOKEN",
+        "http_headers": {"X-A": "a"},
+        "env_http_headers": {"X-B": "MY_HEADER", "X-C": "NO_SUCH"},
+    }
+    async with running(table) as servers:
+        answer = await call(servers, "seen")
+        assert servers.find("mcp__h__", "echo") is not None
+    seen = msgspec.json.decode(answer["content"][0]["text"])
+    headers = seen["headers"]
+    assert (headers["authorization"], headers["x-a"], headers["x-b"]) == ("Bearer secret", "a", "b")
+    assert "x-c" not in headers and headers["mcp-protocol-version"] == "2025-06-18"
+    assert seen["meta"]["threadId"] == "t"
+
+
+async def test_results_progress_and_resources(url: str) -> None:
+    heard: list[str | None] = []
+    async with running({"url": f"{url}/mcp"}) as servers:
+        assert (await call(servers, "numbers", count=2))["structuredContent"] == {"0": 0, "1": 1}
+        assert (await call(servers, "count", heard))["content"][0]["text"] == "counted"
+        failed = await call(servers, "fail")
+        assert failed["isError"] is True and "fail" in failed["content"][0]["text"]
+        with pytest.raises(McpFailed) as refused:
+            await call(servers, "refuse")
+        assert refused.value.text == "tool call failed for `h/refuse`: Mcp error: -32001: not now"
+        assert (await servers.read("h", "test://square/7"))["contents"][0]["text"] == "49"
+        templates = await servers.list_all("resources/templates/list", "resourceTemplates")
+        assert templates["h"][0]["uriTemplate"] == "test://square/{n}"
+    assert sorted(map(str, heard)) == ["at 0", "at 1", "at 2"]
+
+
+async def test_a_server_may_ask_while_it_is_called(url: str) -> None:
+    watcher = Watcher()
+    watcher.content = {"name": "Ann"}
+    async with running({"url": f"{url}/mcp"}, watcher) as servers:
+        answer = await call(servers, "ask")
+    assert watcher.asked[0]["message"] == "Who are you?"
+    assert '"name":"Ann"' in answer["content"][0]["text"]
+
+
+async def test_a_lost_session_is_begun_anew(url: str) -> None:
+    watcher = Watcher()
+    async with running({"url": f"{url}/mcp"}, watcher) as servers, httpx2.AsyncClient() as client:
+        assert (await client.delete(f"{url}/sessions")).json()["lost"] >= 1
+        assert (await call(servers, "echo", text="again"))["content"][0]["text"] == "echo: again"
+    assert watcher.told == [("h", "starting", None), ("h", "ready", None)]
+
+
+async def test_a_server_that_is_not_there() -> None:
+    watcher = Watcher()
+    async with running({"url": "http://127.0.0.1:9/mcp"}, watcher):
+        pass
+    assert watcher.told[1][2] == (
+        "MCP client for `h` failed to start: MCP startup failed: handshaking with MCP server failed: "
+        "error sending request for url (http://127.0.0.1:9/mcp)"
+    )
+
+
+async def test_an_answer_that_is_no_mcp_says_its_status(url: str) -> None:
+    watcher = Watcher()
+    async with running({"url": f"{url}/elsewhere"}, watcher):
+        pass
+    assert "handshaking with MCP server failed: Unexpected response: HTTP 404" in str(watcher.told[1][2])
