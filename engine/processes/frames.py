@@ -5,11 +5,16 @@ Pure. Frames and numbers are those of the reference (spec tools 2, 3, 9 and 10).
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+from collections.abc import Sequence
 
 import msgspec
 
 from engine.model.info import Truncation
+from engine.processes.spawn import SpawnError
+from projections.quoting import join
 from projections.truncate import BYTES_PER_TOKEN, text_tokens, truncate_bytes, truncate_tokens
 
 DEFAULT_OUTPUT_TOKENS = 10_000
@@ -17,6 +22,18 @@ DEFAULT_OUTPUT_TOKENS = 10_000
 HISTORY_FACTOR = 1.2
 """How much more than an output may have, any text of a tool may have in a request: room for its frame."""
 OUTPUT_CAP = 1024 * 1024
+_ERROR_KINDS = {
+    errno.ENOENT: "NotFound",
+    errno.EACCES: "PermissionDenied",
+    errno.EPERM: "PermissionDenied",
+    errno.ENOTDIR: "NotADirectory",
+    errno.EISDIR: "IsADirectory",
+    errno.E2BIG: "ArgumentListTooLong",
+    errno.ETXTBSY: "ExecutableFileBusy",
+    errno.ENAMETOOLONG: "InvalidFilename",
+    errno.ENOMEM: "OutOfMemory",
+    errno.EAGAIN: "WouldBlock",
+}
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -125,6 +142,37 @@ def user_shell_command(command: str, ended: Ended, policy: Truncation) -> str:
 def formatted(ended: Ended, policy: Truncation) -> str:
     """The output alone, shortened: `formatted_output` of `exec_command_end`."""
     return shorten_counted(_told(ended), policy)
+
+
+def exec_failed(argv: Sequence[str], reason: str) -> str:
+    """What `exec_command` answers when there is no process; `reason` says why, such as `rejected by user`."""
+    return (
+        f"exec_command failed for `{join(argv)}`: CreateProcess {{ message: {_debug(f'Rejected({_debug(reason)})')} }}"
+    )
+
+
+def exec_not_started(argv: Sequence[str], error: SpawnError) -> str:
+    """The same, because the system could not start it."""
+    return exec_failed(argv, f"Failed to create unified exec process: {error}")
+
+
+def shell_not_started(error: SpawnError) -> str:
+    """What the `shell` tools answer, and clients see, when the system could not start the command."""
+    if error.code is None:
+        return f"execution error: Io(Error {{ kind: InvalidInput, message: {_debug(str(error))} }})"
+    kind = _ERROR_KINDS.get(error.code, "Uncategorized")
+    message = _debug(os.strerror(error.code))
+    return f"execution error: Io(Os {{ code: {error.code}, kind: {kind}, message: {message} }})"
+
+
+def shell_killed(signal: int) -> str:
+    """What the `shell` tools answer when a signal ended the command; its output is dropped, its exit code is -1."""
+    return f"execution error: Sandbox(Signal({signal}))"
+
+
+def _debug(text: str) -> str:
+    """A text as the reference prints it inside of others: quoted, with escapes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def join_streams(stdout: bytes, stderr: bytes, cap: int = OUTPUT_CAP) -> bytes:

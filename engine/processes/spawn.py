@@ -61,7 +61,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpawnError(Exception):
-    """The command could not be started; the text is the operating system's, as the reference words it."""
+    """The command could not be started; the text is the operating system's, as the reference words it.
+
+    :param code: the system's error number, None when it was not even asked.
+    """
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Spawned(msgspec.Struct, frozen=True):
@@ -86,7 +93,7 @@ def spawn(command: Command) -> Spawned:
                 _on_terminal(command, command.tty, parent, child) if command.tty else _on_pipes(command, parent, child)
             )
         except (OSError, ValueError) as error:
-            raise SpawnError(_reason(error)) from error
+            raise _spawn_error(error) from error
         parent.pop_all()
         return spawned
 
@@ -175,7 +182,7 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError):
-        return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
-    return "nul byte found in provided data"
+def _spawn_error(error: OSError | ValueError) -> SpawnError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return SpawnError(f"{os.strerror(error.errno)} (os error {error.errno})", error.errno)
+    return SpawnError("nul byte found in provided data")

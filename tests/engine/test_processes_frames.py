@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.model.info import Truncation
 from engine.processes import frames
 from engine.processes.frames import Ended
+from engine.processes.spawn import SpawnError
 
 TOKENS = Truncation("tokens", 10_000)
 BYTES = Truncation("bytes", 10_000)
@@ -98,6 +99,25 @@ def test_the_message_about_a_command_of_the_user() -> None:
         "<user_shell_command>\n<command>\nsleep 0.3; echo shell; exit 2\n</command>\n<result>\nExit code: 2\n"
         "Duration: 0.3100 seconds\nOutput:\nshell\n\n</result>\n</user_shell_command>"
     )
+
+
+def test_what_could_not_be_started() -> None:
+    missing = SpawnError("No such file or directory (os error 2)", 2)
+    assert frames.exec_not_started(("/bin/bash", "-c", "true"), missing) == (
+        'exec_command failed for `/bin/bash -c true`: CreateProcess { message: "Rejected(\\"Failed to create unified'
+        ' exec process: No such file or directory (os error 2)\\")" }'
+    )
+    assert frames.shell_not_started(missing) == (
+        'execution error: Io(Os { code: 2, kind: NotFound, message: "No such file or directory" })'
+    )
+
+
+def test_what_was_refused_or_killed() -> None:
+    assert frames.exec_failed(("a", "b\0"), "rejected by user") == (
+        'exec_command failed for `<command included NUL byte>`: CreateProcess { message: "Rejected(\\"rejected by'
+        ' user\\")" }'
+    )
+    assert frames.shell_killed(9) == "execution error: Sandbox(Signal(9))"
 
 
 def test_an_output_in_a_request_has_room_for_its_frame() -> None:
