@@ -13,11 +13,12 @@ from typing import TypeAlias
 import msgspec
 
 from engine.commands import policy
-from engine.commands.rules import Rules
+from engine.commands.rules import Rules, commands_of
 from engine.permissions.writable import can_write
 from engine.settings import Settings
 from projections import protocol as p
 
+RETRY = "command failed; retry without sandbox?"
 PATCH_BLOCKED = "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings"
 
 
@@ -32,18 +33,21 @@ class Escalation(msgspec.Struct, frozen=True):
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """It may run; `asked`: somebody said so just now."""
+    """It may run; `asked`: somebody said so just now; `approved`: somebody said so now or for the session."""
 
     sandboxed: bool
     asked: bool = False
+    approved: bool = False
 
 
 class Question(msgspec.Struct, frozen=True):
     """Somebody has to say yes; `amendment` is the rule they may keep with it, None for none; `reason` is that of a
-    rule that asks, None to give the model's."""
+    rule that asks, None to give the model's. A yes does not take it out of the sandbox, unless the model asked for
+    that."""
 
     amendment: tuple[str, ...] | None = None
     reason: str | None = None
+    sandboxed: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -93,16 +97,24 @@ class Judge:
         free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
         if escalation.wanted and not policy.may_escalate(approval):
             return Refusal(policy.refuse_escalation(approval, escalation.verb))
+        sandboxed = not (free or escalation.wanted)
         if self.grants.allows_command(argv, cwd, escalation.wanted):
-            return Permit(sandboxed=False)
+            return Permit(sandboxed, approved=True)
         situation = policy.Situation(approval, free, escalation.wanted, escalation.prefix)
         match policy.judge(argv, situation, self.rules):
             case policy.Allowed(by_rule):
-                return Permit(sandboxed=not (free or by_rule or escalation.wanted))
+                return Permit(sandboxed and not by_rule)
             case policy.NeedsApproval(reason, amendment):
-                return Question(amendment, reason)
+                return Question(amendment, reason, sandboxed)
             case policy.Forbidden(text):
                 return Refusal(text)
+
+    def retry(self, argv: tuple[str, ...]) -> Question | None:
+        """What to ask before a command runs again without the sandbox that stopped it; None if nobody may be asked."""
+        if self._settings.approval_policy in ("never", "on-request") or not self._may_ask("sandbox_approval"):
+            return None
+        commands, complex_script = commands_of(argv)
+        return Question(None if complex_script else commands[0], RETRY)
 
     def patch(self, paths: Sequence[str]) -> Verdict:
         """May these files be written?"""

@@ -7,13 +7,24 @@ from engine.notes import Everyone, Notification, Subscribers
 from engine.thread import Thread
 from projections import protocol as p
 
+ON_FAILURE = (
+    "`on-failure` approval policy is deprecated and will be removed in a future release. Use `on-request` for "
+    "interactive approvals or `never` for non-interactive runs."
+)
+
 
 def started(thread: p.Thread) -> Notification:
     """Every client hears of a new thread."""
     return Notification("thread/started", p.ThreadStartedNotification(thread=thread), Everyone())
 
 
-def unstable(thread: Thread) -> tuple[Notification, ...]:
+def warnings(thread: Thread) -> tuple[Notification, ...]:
+    """What to know about the settings of a thread that was loaded."""
+    deprecated = (_warning(thread, ON_FAILURE),) if thread.settings.approval_policy == "on-failure" else ()
+    return (*deprecated, *_unstable(thread))
+
+
+def _unstable(thread: Thread) -> tuple[Notification, ...]:
     """A notice about switched-on features that are still being built."""
     config = thread.settings.config
     names = [name for name, each in FEATURES.items() if each.stage == "underDevelopment" and config.feature(name)]

@@ -147,7 +147,7 @@ class Threads:
         await self._load_ready(thread, "creating", new=True)
         shown = published(thread, self.index)
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (notices.started(shown), *notices.unstable(thread)))
+        return Answer(thread_id, result, (notices.started(shown), *notices.warnings(thread)))
 
     def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime, sink: Sink | None = None) -> Thread:
         place: Place | None = None
@@ -246,7 +246,7 @@ class Threads:
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.place, journal, settings)
         answer = self._resumed(thread, params, client)
-        answer = msgspec.structs.replace(answer, then=(*answer.then, *notices.unstable(thread)))
+        answer = msgspec.structs.replace(answer, then=(*answer.then, *notices.warnings(thread)))
         recorded = journal.state.window.previous_context
         if recorded is not None and recorded.model != settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, notices.other_model(thread, recorded.model)))

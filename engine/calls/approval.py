@@ -26,7 +26,7 @@ from rollouts import events as ev
 if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
-__all__ = ["Escalation", "approve_command", "approve_patch"]
+__all__ = ["Escalation", "approve_command", "approve_patch", "approve_retry"]
 
 
 def approve_command(
@@ -41,11 +41,42 @@ def approve_command(
         return verdict
     if isinstance(verdict, Refusal):
         raise CallFailed(verdict.text)
-    parsed = parse_command(argv)
-    about: dict[str, Any] = {"call_id": call_id, "turn_id": turn.id, "command": argv, "cwd": cwd, "parsed_cmd": parsed}
+    about = _about(turn, call_id, argv, cwd)
     reason = verdict.reason if verdict.reason is not None else escalation.reason
+    decision = yield from _ask(box, turn, about, verdict, reason, begin=True)
+    if decision == "decline":
+        raise CallFailed(
+            f'{tool} failed for `{join(argv)}`: CreateProcess {{ message: "Rejected(\\"rejected by user\\")" }}'
+        )
+    if decision == "acceptForSession":
+        box.judge.grants.allow_command(argv, cwd, escalation.wanted)
+    return Permit(verdict.sandboxed, asked=True, approved=True)
+
+
+def approve_retry(box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, permit: Permit) -> Script:
+    """The sandbox stopped a command: may it run again without? True, False, or None for what nobody is asked about."""
+    question = box.judge.retry(argv)
+    if question is None:
+        return None
+    if permit.approved:
+        return True
+    decision = yield from _ask(box, turn, _about(turn, call_id, argv, cwd), question, question.reason, begin=False)
+    return decision != "decline"
+
+
+def _about(turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str) -> dict[str, Any]:
+    parsed = parse_command(argv)
+    return {"call_id": call_id, "turn_id": turn.id, "command": argv, "cwd": cwd, "parsed_cmd": parsed}
+
+
+def _ask(
+    box: Toolbox, turn: Turn, about: dict[str, Any], question: Question, reason: str | None, *, begin: bool
+) -> Script:
+    """Ask about a command; the result is the decision by name. A rule that comes with it is kept."""
+    call_id, argv, cwd = about["call_id"], about["command"], about["cwd"]
     turn.emit(ev.ExecApprovalRequest(**about, reason=reason))
-    turn.emit(ev.ExecCommandBegin(**about, source="agent"))
+    if begin:
+        turn.emit(ev.ExecCommandBegin(**about, source="agent"))
     params = p.CommandExecutionRequestApprovalParams(
         thread_id=box.thread_id,
         turn_id=turn.id,
@@ -53,26 +84,20 @@ def approve_command(
         reason=reason if reason is not None else UNSET,
         command=join(argv),
         cwd=cwd,
-        command_actions=command_actions(parsed, cwd),
-        proposed_execpolicy_amendment=list(verdict.amendment) if verdict.amendment else UNSET,
-        available_decisions=_decisions(verdict),
+        command_actions=command_actions(about["parsed_cmd"], cwd),
+        proposed_execpolicy_amendment=list(question.amendment) if question.amendment else UNSET,
+        available_decisions=_decisions(question),
     )
     answer: p.CommandExecutionRequestApprovalResponse = yield Run(Ask("item/commandExecution/requestApproval", params))
     decision, words = _read(answer.decision)
     if decision in ("decline", "cancel"):
         turn.emit(ev.CommandDeclined(**about))
     yield from _decided(turn, call_id, "command", decision)
-    if decision == "decline":
-        raise CallFailed(
-            f'{tool} failed for `{join(argv)}`: CreateProcess {{ message: "Rejected(\\"rejected by user\\")" }}'
-        )
-    if decision == "acceptForSession":
-        box.judge.grants.allow_command(argv, cwd, escalation.wanted)
     if words:
         box.judge.rules = yield Run(AllowPrefix(words))
         saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
         turn.beside.append(ev.Message(role="developer", content=(ev.InputText(saved),)))
-    return Permit(sandboxed=False, asked=True)
+    return decision
 
 
 def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) -> Script:

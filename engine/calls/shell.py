@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from engine.approvals import Escalation
-from engine.calls.approval import approve_command
+from engine.calls.approval import approve_command, approve_retry
 from engine.calls.arguments import parse
 from engine.calls.commands import patch_in_shell
 from engine.calls.ops import RunShell
@@ -16,6 +16,7 @@ from engine.commands import parse_command
 from engine.patch.plan import resolve
 from engine.processes import frames
 from engine.processes.frames import Ended
+from engine.sandbox.denial import likely_denied
 from engine.turn.ending import abort, complete
 from engine.turn.machine import Interrupted, Run, Script, Turn
 from engine.turn.replies import CallFailed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
     from engine.model.info import Truncation
 
+DECLINED = "exec command rejected by user"
 DEFAULT_TIMEOUT_MS = 10_000
 
 
@@ -90,6 +92,13 @@ def _run(
     timeout = next(limit for limit in limits if limit is not None)
     op = RunShell(argv=argv, cwd=cwd, timeout_ms=timeout, sandboxed=permit.sandboxed)
     ended: Ended = yield Run(op, shown.chunk)
+    if permit.sandboxed and likely_denied(ended.exit_code, ended.output):
+        again = yield from approve_retry(box, turn, call.call_id, argv, cwd, permit)
+        if again is False:
+            shown.end(Ended(DECLINED, -1, ended.seconds), "declined")
+            raise CallFailed(DECLINED)
+        if again:
+            ended = yield Run(msgspec.structs.replace(op, sandboxed=False), shown.chunk)
     shown.end(ended)
     return frame(ended, box.settings.info.truncation_policy)
 
@@ -126,9 +135,9 @@ class Shown:
         """Show more of its output."""
         self._emit(ev.ExecCommandOutputDelta(call_id=self._call_id, stream="stdout", chunk=data))
 
-    def end(self, ended: Ended) -> None:
-        """Show how it ended."""
-        status: ev.ExecStatus = "completed" if ended.exit_code == 0 else "failed"
+    def end(self, ended: Ended, status: ev.ExecStatus | None = None) -> None:
+        """Show how it ended; its exit code says which way, unless somebody declined it."""
+        status = status or ("completed" if ended.exit_code == 0 else "failed")
         self._emit(
             ev.ExecCommandEnd(
                 **self._about,
