@@ -74,13 +74,6 @@ class Rules(msgspec.Struct, frozen=True):
     def _matches(self, words: Words) -> list[tuple[Rule, tuple[str, ...]]]:
         return [(rule, begin) for rule in self.rules if (begin := rule.matched(words)) is not None]
 
-    def decide(self, argv: Words) -> Decision | None:
-        """The strictest word on the commands of a command line; None unless one is about all of them, or refuses."""
-        commands, _ = commands_of(argv)
-        said = [[rule.decision for rule, _ in self.matches(words)] for words in commands]
-        strictest = max((STRICTNESS.index(each) for one in said for each in one), default=-1)
-        return None if strictest < 0 or (strictest == 0 and not all(said)) else STRICTNESS[strictest]
-
 
 def commands_of(argv: Words) -> tuple[list[tuple[str, ...]], bool]:
     """The commands that rules are asked about, and whether the script is more than plain words.

@@ -148,15 +148,11 @@ class Store:
         return len(self._kept) >= WARN_AT
 
     def reserve(self) -> int:
-        """A free session id of four or five digits; `start` or `release` it."""
+        """A free session id of four or five digits; for `start`."""
         while (number := self._numbers.randint(1_000, 99_999)) in self._reserved or number in self._kept:
             pass
         self._reserved.add(number)
         return number
-
-    def release(self, number: int) -> None:
-        """Give a reserved id back that is not going to be started."""
-        self._reserved.discard(number)
 
     async def start(self, number: int, call_id: str, command: Command) -> Running:
         """Start a command under a reserved id and see for a moment whether it ends at once.

@@ -87,7 +87,7 @@ def test_safe_commands_are_those_of_the_reference(case: dict[str, Any]) -> None:
     "script",
     [
         *("git log --outp=x", "git log --ext-dif", "git --exec=x status", "git --git-di x status", "base64 --out=x"),
-        *("find ''*", "find . -d*", "git status *", "cat f | find *", "/work/bin/cat f", "bash -c 'rm x'"),
+        *("find ''*", "find . -d*", "git status *", "cat f | find *", "/repo/bin/cat f", "bash -c 'rm x'"),
         *("find . -files0-from x", "rg --pre=x y", "git branch --list x", "sed -n 1,2p a b c", "sed -n w a"),
     ],
 )

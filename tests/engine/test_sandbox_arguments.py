@@ -218,6 +218,12 @@ def test_a_full_disk_without_network_is_bound_as_it_is() -> None:
     )
 
 
+def test_where_no_proc_can_be_mounted_there_is_none(tmp_path: Path) -> None:
+    found = seen(tmp_path, (":root", "read"))
+    assert bubblewrap.arguments(found)[-2:] == ("--proc", "/proc")
+    assert "--proc" not in bubblewrap.arguments(found, proc=False)
+
+
 def test_bubblewrap_is_looked_for_outside_writable_places(tmp_path: Path) -> None:
     for folder in ("ws", "bin"):
         (tmp_path / folder).mkdir()
