@@ -65,6 +65,19 @@ def credentials(auth: Auth | None) -> Credentials | None:
     return Credentials(bearer=auth.tokens.access_token, headers=headers, chatgpt=True)
 
 
+def chatgpt(auth: Auth | None) -> Credentials:
+    """What a request for the account's rate limits sends along.
+
+    :raises BadRequest: nobody is logged in, or not with ChatGPT.
+    """
+    if auth is None:
+        raise BadRequest("codex account authentication required to read rate limits")
+    found = credentials(auth)
+    if found is None or not found.chatgpt:
+        raise BadRequest("chatgpt authentication required to read rate limits")
+    return found
+
+
 def read(auth: Auth | None, requires_openai_auth: bool) -> p.GetAccountResponse:
     """`account/read`: no account for a provider that needs none, even when logged in.
 

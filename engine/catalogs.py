@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine import account, config
@@ -14,17 +14,19 @@ from projections import protocol as p
 
 
 class Catalogs:
-    """Answers from configuration and files.
+    """Answers from configuration and files, and from the account's backend.
 
     :param home: CODEX_HOME.
     :param flags: dotted configuration keys above config.toml.
     :param cwd: the server's folder.
+    :param user_agent: how the process names itself to the backend.
     """
 
-    def __init__(self, home: Path, flags: Mapping[str, object], cwd: Path) -> None:
+    def __init__(self, home: Path, flags: Mapping[str, object], cwd: Path, user_agent: Callable[[], str]) -> None:
         self._home = home
         self._flags = flags
         self._cwd = cwd
+        self._user_agent = user_agent
 
     def load(self, cwd: Path) -> Config:
         """The configuration for a folder.
@@ -39,6 +41,17 @@ class Catalogs:
     def account(self) -> p.GetAccountResponse:
         """Who is signed in, and whether the configured provider needs it."""
         return account.read(account.stored(self._home), self.load(self._cwd).provider.requires_openai_auth)
+
+    async def rate_limits(self) -> p.GetAccountRateLimitsResponse:
+        """The rate limits of the account, asked for anew.
+
+        :raises BadRequest: there is no ChatGPT login.
+        :raises Internal: the backend does not say.
+        """
+        login = account.chatgpt(account.stored(self._home))
+        from engine.model import usage  # the HTTP client is heavy, and most processes never ask
+
+        return await usage.read(self.load(self._cwd).chatgpt_base_url, login, self._user_agent())
 
     def models(self, params: p.ModelListParams) -> p.ModelListResponse:
         """A page of models.

@@ -61,9 +61,7 @@ class Host:
         layout = Home(home)
         self.index = Index(layout)
         self.storage = (storage or functools.partial(open_storage, os.environ))(layout, self.index, clock)
-        self.operations = Operations(
-            installation_id(home), lambda: self.originator, lambda: user_agent(*self._clients, os.environ)
-        )
+        self.operations = Operations(installation_id(home), lambda: self.originator, self._user_agent)
         self.threads = Threads(
             layout=layout,
             index=self.index,
@@ -76,7 +74,7 @@ class Host:
             cwd=cwd,
         )
 
-        self.catalogs = Catalogs(home, flags, cwd)
+        self.catalogs = Catalogs(home, flags, cwd, self._user_agent)
         self.turns = Turns(self.threads, clock)
         self.reviews = Reviews(self.threads, clock)
         self.reading = Reading(self.threads)
@@ -89,6 +87,10 @@ class Host:
     def originator(self) -> str:
         """Name of the first client of this process."""
         return self._clients[0]
+
+    def _user_agent(self) -> str:
+        """How this process names itself to providers and to the account's backend."""
+        return user_agent(*self._clients, os.environ)
 
     def introduce(self, name: str, version: str) -> str:
         """A client said who it is: the user agent of this process for it. The first one names the originator."""

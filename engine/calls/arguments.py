@@ -24,12 +24,13 @@ def parse(text: str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError as error:
-        reason = _explain(text.encode(), kind) or str(error)
+        reason = explain(text.encode(), kind) or str(error)
         raise CallFailed(f"failed to parse function arguments: {reason}") from error
 
 
-def _explain(data: bytes, kind: type) -> str | None:
-    """What is wrong and where; None if the arguments would do (the decoder is stricter in corners nobody meets)."""
+def explain(data: bytes, kind: type) -> str | None:
+    """What is wrong with a text of JSON, and where, in serde's words; None if it would do (the decoder is stricter in
+    corners nobody meets)."""
     try:
         node = read(data)
     except NotJson as broken:

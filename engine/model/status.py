@@ -151,16 +151,17 @@ def _too_many(headers: Mapping[str, str], error: _Error, now: datetime, zone: tz
 
 
 def _unexpected(status: int, text: str, error: _Error) -> str:
-    phrase = _phrase(status)
+    told = phrase(status)
     if status == 403 and "Cloudflare" in text and "blocked" in text:
-        return f"{_BLOCKED_TEXT} (status {phrase})"
+        return f"{_BLOCKED_TEXT} (status {told})"
     shown = error.message or text.strip()
     if len(shown) > _BODY_LIMIT:
         shown = shown[:_BODY_LIMIT] + "..."
-    return f"unexpected status {phrase}: {shown or 'Unknown error'}"
+    return f"unexpected status {told}: {shown or 'Unknown error'}"
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """`404 Not Found`, as errors name a status."""
     try:
         return f"{status} {http.HTTPStatus(status).phrase}"
     except ValueError:

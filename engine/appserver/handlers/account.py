@@ -1,4 +1,5 @@
-"""`account/read`: who is signed in, as far as the stored credentials say."""
+"""`account/read` and `account/rateLimits/read`: who is signed in, as far as the stored credentials say, and how much is
+left to them."""
 
 from __future__ import annotations
 
@@ -11,4 +12,9 @@ async def read(ctx: Context, params: p.GetAccountParams) -> Reply:
     return Reply(ctx.engine.catalogs.account())
 
 
-HANDLERS: dict[str, Handler] = {"account/read": read}
+async def read_rate_limits(ctx: Context, params: None) -> Reply:
+    """The rate limits of this account, fresh from its backend."""
+    return Reply(await ctx.engine.catalogs.rate_limits())
+
+
+HANDLERS: dict[str, Handler] = {"account/read": read, "account/rateLimits/read": read_rate_limits}
