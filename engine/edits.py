@@ -12,7 +12,7 @@ from engine.response_items import parse_items
 from engine.settings_forms import turn_context
 from engine.thread import Thread
 from engine.threads import Threads
-from engine.views import history, published, settled
+from engine.views import published, settled
 from engine.wording import fault
 from projections import protocol as p
 from projections import usage
@@ -60,11 +60,11 @@ class Edits:
             raise BadRequest("thread rollback requires persisted thread history")
 
         async def roll_back() -> p.ThreadRollbackResponse:
-            return self._roll_back(thread, params.num_turns)
+            return await self._roll_back(thread, params.num_turns)
 
         return await thread.ask(roll_back)
 
-    def _roll_back(self, thread: Thread, count: int) -> p.ThreadRollbackResponse:
+    async def _roll_back(self, thread: Thread, count: int) -> p.ThreadRollbackResponse:
         if thread.running:
             raise BadRequest("Cannot rollback while a turn is in progress.")
         if not thread.journal.written:
@@ -76,7 +76,7 @@ class Edits:
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
         thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
-        turns = settled(history(thread.journal.log).turns, None)
+        turns = settled((await thread.history()).turns, None)
         return p.ThreadRollbackResponse(thread=published(thread, self._threads.index, turns, opening=True))
 
     def elicitations(self, thread_id: str, change: int) -> int:

@@ -24,7 +24,6 @@ from engine.threads import Threads
 from engine.views import published
 from projections import catalog
 from projections import protocol as p
-from projections.session import rebuild
 from rollouts import events as ev
 
 
@@ -141,6 +140,7 @@ class Filing:
             place = self._find(thread_id)
             if place is not None:
                 self._storage.put(place, journal.entry)
+                self._threads.restorer.keep(thread_id, journal)
             return
 
         async def append() -> None:
@@ -158,9 +158,9 @@ class Filing:
             raise BadRequest(unknown or f"thread not found: {thread_id}")
         try:
             source = open_rollout(self._storage, place)
+            state = self._threads.restorer.open(source)
         except Unreadable as error:
             raise BadRequest(f"failed to load rollout `{error.path}`: {error.reason}") from error
-        state = rebuild(source.log, want_turns=False)
         return Journal(source.log, state, source.meta, self._entry(place), self._clock, extended=False)
 
     def _entry(self, place: Place) -> Entry:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from engine.clock import Clock, timestamp
 from engine.errors import BadRequest
-from engine.index import Entry
+from engine.index import Anchor, Entry, checksum, cover
 from projections.session import SessionState
 from rollouts import codec, policy
 from rollouts import events as ev
@@ -43,6 +43,8 @@ class Journal:
         self._extended = extended
         self._clock = clock
         self._end = state.end
+        self._first: int | None = None
+        self._last: bytes | None = None
 
     def append(self, bodies: Iterable[ev.Body]) -> None:
         """Write what policy says, all in one write, then fold it.
@@ -80,9 +82,21 @@ class Journal:
         """Make everything appended so far survive a power cut."""
         self.log.sync()
 
+    def anchor(self) -> Anchor:
+        """What the state covers, told without reading it again where possible.
+
+        :raises LogError: the log cannot be read.
+        """
+        if self._first is None or self._last is None:
+            found = cover(self.log, self.state.end)
+            self._first = found.first
+            return found
+        return Anchor(self.state.end, self._first, checksum(self._last))
+
     def _take_in(self, records: Iterable[Record], end: int) -> None:
         for record in records:
             self.state.apply(record)
+            self._last = record.data if self.state.end == record.end else None
             self.entry = self.entry.after([record])
         self.state.settle(self.log)
         self._end = end

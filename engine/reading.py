@@ -11,9 +11,10 @@ from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollo
 from engine.storage import Place
 from engine.thread import Thread
 from engine.threads import Threads
-from engine.views import history, published, settled, turn_table
+from engine.views import published, settled
 from projections import protocol as p
-from projections.turn_pages import CursorError, page
+from projections.session import SessionState
+from projections.turn_pages import CursorError
 
 
 class Reading:
@@ -23,6 +24,7 @@ class Reading:
         self._threads = threads
         self._index = threads.index
         self._storage = threads.storage
+        self._restorer = threads.restorer
 
     def check_id(self, thread_id: str) -> str:
         """The id, if it is one.
@@ -41,7 +43,7 @@ class Reading:
         """A page of ids of loaded threads."""
         return listing.list_loaded(self._threads.ids(), params)
 
-    def read(self, params: p.ThreadReadParams) -> p.ThreadReadResponse:
+    async def read(self, params: p.ThreadReadParams) -> p.ThreadReadResponse:
         """One thread; with its turns if asked.
 
         :raises BadRequest: no such thread, or it has no turns to show yet.
@@ -51,15 +53,15 @@ class Reading:
         thread = self._threads.loaded(thread_id)
         if thread is None:
             source = self._open(thread_id)
-            turns = self._turns(source, None) if params.include_turns else []
+            turns = await self._turns(source, None) if params.include_turns else []
             return p.ThreadReadResponse(thread=self._stored(source, turns))
         turns = []
         if params.include_turns:
             self._check_written(thread, "includeTurns", "includeTurns is unavailable")
-            turns = self._turns(self._open_place(self._place(thread)), thread.overlay.open_turn_id)
+            turns = await self._turns(self._open_loaded(thread), thread)
         return p.ThreadReadResponse(thread=published(thread, self._index, turns))
 
-    def turns(self, params: p.ThreadTurnsListParams) -> p.ThreadTurnsListResponse:
+    async def turns(self, params: p.ThreadTurnsListParams) -> p.ThreadTurnsListResponse:
         """A page of turns.
 
         :raises BadRequest: no such thread, or a cursor that is of no use.
@@ -69,17 +71,15 @@ class Reading:
         thread = self._threads.loaded(thread_id)
         if thread is not None:
             self._check_written(thread, "thread/turns/list", "thread/turns/list is unavailable")
-            source, running = self._open_place(self._place(thread)), thread.overlay.open_turn_id
-        else:
-            source, running = self._open(thread_id), None
+        source = self._open(thread_id) if thread is None else self._open_loaded(thread)
+        wanted = {"cursor": params.cursor, "limit": params.limit, "direction": params.sort_direction}
         try:
-            rows = turn_table(source.log).all_rows()
-            found = page(rows, source.log, cursor=params.cursor, limit=params.limit, direction=params.sort_direction)
+            found = await self._restorer.page(source, _state(thread), **wanted)
         except CursorError as error:
             raise BadRequest(str(error)) from error
         except Unreadable as error:
             raise _failed(error) from error
-        return msgspec.structs.replace(found, data=settled(found.data, running))
+        return msgspec.structs.replace(found, data=settled(found.data, _running(thread)))
 
     def _check_written(self, thread: Thread, what: str, unavailable: str) -> None:
         if thread.ephemeral:
@@ -87,9 +87,10 @@ class Reading:
         if not thread.journal.written:
             raise BadRequest(f"thread {thread.id} is not materialized yet; {unavailable} before first user message")
 
-    def _place(self, thread: Thread) -> Place:
-        assert thread.place is not None
-        return thread.place
+    def _open_loaded(self, thread: Thread) -> Opened:
+        assert thread.place is not None  # ephemeral threads were refused
+        thread.catch_up()
+        return self._open_place(thread.place)
 
     def _open(self, thread_id: str) -> Opened:
         place = self._storage.find(thread_id) or self._storage.find(thread_id, archived=True)
@@ -103,9 +104,9 @@ class Reading:
         except Unreadable as error:
             raise _failed(error) from error
 
-    def _turns(self, source: Opened, running: str | None) -> list[p.Turn]:
+    async def _turns(self, source: Opened, thread: Thread | None) -> list[p.Turn]:
         try:
-            return settled(history(source.log).turns, running)
+            return settled((await self._restorer.history(source, _state(thread))).turns, _running(thread))
         except Unreadable as error:
             raise _failed(error) from error
 
@@ -123,6 +124,14 @@ class Reading:
             name=self._index.name(entry),
             forked_from=row.forked_from,
         )
+
+
+def _state(thread: Thread | None) -> SessionState | None:
+    return thread.journal.state if thread is not None else None
+
+
+def _running(thread: Thread | None) -> str | None:
+    return thread.overlay.open_turn_id if thread is not None else None
 
 
 def _failed(error: Unreadable) -> Internal:

@@ -120,5 +120,5 @@ def check_text(path: Path | str | None, line: codec.Line | codec.BadLine) -> Non
 
     :raises Unreadable: naming the file.
     """
-    if isinstance(line, codec.BadLine) and line.reason.startswith("not UTF-8"):
+    if isinstance(line, codec.BadLine) and line.reason.startswith("not UTF-8") and "unexpected end" not in line.reason:
         raise not_utf8(path)

@@ -38,6 +38,8 @@ from engine.patch.stream import PatchStream
 from engine.patch.turn_diff import TurnDiff
 from engine.processes.store import Store
 from engine.publish import Scene, notifications, status_note
+from engine.restore import History, Restorer
+from engine.rollout_files import Opened, Unreadable
 from engine.settings import Settings
 from engine.storage import Place, Storage
 from engine.turn.effects import (
@@ -84,6 +86,7 @@ class Thread:
         sink: Sink,
         clock: Clock,
         storage: Storage,
+        restorer: Restorer,
         spawner: Spawner,
     ) -> None:
         self.id = thread_id
@@ -114,6 +117,7 @@ class Thread:
         self._sink = sink
         self.clock = clock
         self._storage = storage
+        self._restorer = restorer
         self._ids = (str(uuid4()) for _ in itertools.count())
         self._internal = itertools.count(1)
         self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
@@ -212,20 +216,28 @@ class Thread:
             self._tasks = tasks
             self._store = Store(tasks)
             self.mcp.start(tasks)
+            tasks.start_soon(self._operations.opened, self)
             async for action in self._receive:
-                try:
-                    await action()
-                except EngineError as error:
-                    self._cut_off(error.message)
-                except LogError as error:
-                    self._cut_off(f"failed to write the session file: {error}")
-                except Exception:
-                    logger.exception("thread %s: a bug; its turn fails, the thread stays", self.id)
-                    self._cut_off("internal error")
+                await self._act(action)
+                # What is there already needs no trip through the event loop for each; what comes meanwhile waits.
+                for _ in range(self._receive.statistics().current_buffer_used):
+                    await self._act(self._receive.receive_nowait())
             await self.processes.clean()
             tasks.cancel_scope.cancel()
+        await self._operations.closed(self)
         self.journal.log.close()
         self._over.set()
+
+    async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await action()
+        except EngineError as error:
+            self._cut_off(error.message)
+        except LogError as error:
+            self._cut_off(f"failed to write the session file: {error}")
+        except Exception:
+            logger.exception("thread %s: a bug; its turn fails, the thread stays", self.id)
+            self._cut_off("internal error")
 
     def after_turn(self, action: Callable[[], Awaitable[None]]) -> None:
         """Run `action` when the running turn is over. Owner only."""
@@ -291,7 +303,27 @@ class Thread:
                 self._cancel(effect.key)
         if finish:
             self.mcp.turn_over()
+        if finish or any(isinstance(event, ev.Compacted) for event in events):
             self.keep()
+
+    def source(self) -> Opened:
+        """The rollout, for those who read it."""
+        return Opened(self.place or Place(self.id), self.journal.log, self.journal.meta)
+
+    async def history(self) -> History:
+        """The turns that are written, an open one as it is.
+
+        :raises Unreadable: the log is no text.
+        :raises LogError: it cannot be read.
+        """
+        return await self._restorer.history(self.source(), self.journal.state)
+
+    async def complete(self) -> None:
+        """Let the state know of all that was ever written, if it was opened without that."""
+        try:
+            await self._restorer.complete(self.source(), self.journal.state)
+        except (LogError, Unreadable) as error:
+            logger.warning("thread %s: %s", self.id, error)
 
     def internal_id(self) -> str:
         """Id of context that no turn wrote (spec rollout-format 5)."""
@@ -301,6 +333,7 @@ class Thread:
         """Let the index know how far the thread is; nothing is lost without it."""
         if self.journal.written and self.place is not None:
             self._storage.put(self.place, self.journal.entry)
+            self._restorer.keep(self.id, self.journal)
 
     def _cancel(self, key: int) -> None:
         scope = self._scopes.pop(key, None)

@@ -27,15 +27,16 @@ from engine.notes import Everyone, Nobody, Notification, Sink
 from engine.operations import Operations
 from engine.publish import status_note
 from engine.response_items import parse_items
+from engine.restore import History, Restorer
 from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
 from engine.settings import Settings, Stored
 from engine.storage import Place, Storage
 from engine.thread import Thread
 from engine.turn.effects import Submission
-from engine.views import History, history, joined_turns, published, replay
+from engine.views import joined_turns, published, replay
 from projections import catalog
 from projections import protocol as p
-from projections.session import SessionState, rebuild
+from projections.session import SessionState
 from rollouts import events as ev
 from rollouts.layout import Home
 from rollouts.log import Log, MemoryLog
@@ -75,6 +76,7 @@ class Threads:
         self.layout = layout
         self.index = index
         self.storage = storage
+        self.restorer = Restorer(index.derived)
         self.clock = clock
         self.flags = flags
         self.cwd = cwd
@@ -173,6 +175,7 @@ class Threads:
             sink=sink or self.sink,
             clock=self.clock,
             storage=self.storage,
+            restorer=self.restorer,
             spawner=self,
         )
 
@@ -219,7 +222,7 @@ class Threads:
                 return await self._resume_cold(source, params, client)
         if params.path is not None:
             self._check_active_path(thread.id, source.place.path)
-        return self._rejoin(thread, params, client)
+        return await self._rejoin(thread, params, client)
 
     def _check_active_path(self, thread_id: str, path: Path | None) -> None:
         """A loaded thread cannot be resumed from another file than its own."""
@@ -245,29 +248,31 @@ class Threads:
         journal = self._journal(source, extended=params.persist_extended_history)
         settings = self._settings(params, source.meta, journal.state, client)
         thread = self._thread(source.meta.id, source.place, journal, settings)
-        answer = self._resumed(thread, params, client)
+        answer = await self._resumed(thread, params, client)
         answer = msgspec.structs.replace(answer, then=(*answer.then, *notices.warnings(thread)))
         recorded = journal.state.window.previous_context
         if recorded is not None and recorded.model != settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, notices.other_model(thread, recorded.model)))
         await self._load_ready(thread, "resuming", new=False)
+        if not journal.state.complete:
+            self._tasks.start_soon(thread.complete)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
 
-    def _rejoin(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
+    async def _rejoin(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
         """Join a loaded thread: the live settings count, whatever the request says."""
         if thread.ephemeral or not thread.journal.written:
             raise BadRequest(f"no rollout found for thread id {thread.id}")
         thread.catch_up()
-        return self._resumed(thread, params, client)
+        return await self._resumed(thread, params, client)
 
-    def _resumed(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
+    async def _resumed(self, thread: Thread, params: p.ThreadResumeParams, client: Client) -> Answer:
         fields = settings_forms.response_fields(thread.settings)
         fields["instruction_sources"] = list(discover(thread.settings.config, thread.settings.cwd).sources)
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
-            found = self._history(thread.journal.log)
+            found = await self._history(thread)
             turns = joined_turns(found, thread)
             then = tuple(replay(thread, found, client.connection_id))
         shown = published(thread, self.index, turns, opening=True)
@@ -315,7 +320,7 @@ class Threads:
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
-            copied = self._history(thread.journal.log)
+            copied = await self._history(thread)
             turns = joined_turns(copied, thread)
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
@@ -352,12 +357,15 @@ class Threads:
     def _journal(self, source: Opened, *, extended: bool) -> Journal:
         """Log and state of a stored thread, from its checkpoint or its tail."""
         entry = self.storage.entry(source.place) or Entry(catalog.apply(catalog.EMPTY, source.meta))
-        state = rebuild(source.log, want_turns=False)
+        try:
+            state = self.restorer.open(source)
+        except Unreadable as error:
+            raise _failed_to_load(error) from error
         return Journal(source.log, state, source.meta, entry, self.clock, extended=extended)
 
-    def _history(self, log: Log) -> History:
+    async def _history(self, thread: Thread) -> History:
         try:
-            return history(log)
+            return await thread.history()
         except Unreadable as error:
             raise _failed_to_load(error) from error
 

@@ -10,20 +10,10 @@ from engine.index import Entry, Index
 from engine.listing import thread_object
 from engine.notes import Notification, Only
 from engine.publish import usage_note
-from engine.rollout_files import check_text
+from engine.restore import History
 from engine.thread import Thread
 from projections import protocol as p
-from projections.turns import TurnBuilder, TurnTable, interrupt_stale
-from projections.usage import replay_turn_id
-from rollouts import codec
-from rollouts.log import Log
-
-
-class History(msgspec.Struct, frozen=True):
-    """The turns of a log, and the turn its last usage belongs to."""
-
-    turns: list[p.Turn]
-    usage_turn_id: str
+from projections.turns import interrupt_stale
 
 
 def published(
@@ -61,35 +51,6 @@ def _name(index: Index, entry: Entry, opening: bool) -> str | None:
     if name is None and opening and row.preview and row.opening and row.preview != row.opening.strip():
         return row.preview
     return name
-
-
-def history(log: Log) -> History:
-    """All turns of a log, an open one as it is.
-
-    :raises Unreadable: the log is no text.
-    :raises LogError: it cannot be read.
-    """
-    builder = TurnBuilder()
-    for record in log.read():
-        line = codec.decode(record.data)
-        check_text(log.path, line)
-        builder.apply(line, record.offset, record.end)
-    turns = builder.turns()
-    return History(turns, replay_turn_id(builder.table.owner, turns))
-
-
-def turn_table(log: Log) -> TurnTable:
-    """The rows of all turns of a log.
-
-    :raises Unreadable: the log is no text.
-    :raises LogError: it cannot be read.
-    """
-    table = TurnTable()
-    for record in log.read():
-        line = codec.decode(record.data)
-        check_text(log.path, line)
-        table.apply(line, record.offset, record.end)
-    return table
 
 
 def settled(turns: Sequence[p.Turn], running: str | None) -> list[p.Turn]:

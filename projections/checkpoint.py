@@ -92,31 +92,38 @@ def decode(data: bytes, log: Log, rows: Iterable[bytes] | KeptRows | None) -> Se
 
     :raises LogError: the log cannot be read.
     """
-    try:
-        stored = _STORED.decode(data)
-        if stored.version != VERSION:
-            return None
-        facts = _FACTS.decode(stored.facts)
-        table = None if rows is None else _table(stored.table, rows)
-    except (msgspec.DecodeError, ValueError):
+    found = _decoded(data, rows)
+    if found is None or (found[1].turns is None and rows is not None and not callable(rows)):
         return None
-    if table is None and rows is not None and not callable(rows):
-        return None
-    state = SessionState(turns=False)
-    state.facts = msgspec.structs.replace(facts, meta=first_meta(log, stored.end))
-    state.turns, state.end = table, stored.end
+    stored, state = found
+    state.facts = msgspec.structs.replace(state.facts, meta=first_meta(log, stored.end))
     state.window = _window(log, stored.window, stored.end)
     return state
 
 
-def decode_table(data: bytes, rows: KeptRows) -> tuple[int, TurnTable] | None:
-    """The turn table alone, and the position behind the last line folded; None if there is none in the bytes."""
+def decode_folds(data: bytes, meta: ev.SessionMeta, rows: KeptRows) -> SessionState | None:
+    """The same without a look at the log: with turns, but with a window that is stale."""
+    found = _decoded(data, rows)
+    if found is None or found[1].turns is None:
+        return None
+    state = found[1]
+    state.facts = msgspec.structs.replace(state.facts, meta=meta)
+    state.window.stale = True
+    return state
+
+
+def _decoded(data: bytes, rows: Iterable[bytes] | KeptRows | None) -> tuple[_Stored, SessionState] | None:
     try:
         stored = _STORED.decode(data)
-        table = _table(stored.table, rows) if stored.version == VERSION else None
+        if stored.version != VERSION:
+            return None
+        state = SessionState(turns=False)
+        state.facts = _FACTS.decode(stored.facts)
+        state.turns = None if rows is None else _table(stored.table, rows)
+        state.end = stored.end
     except (msgspec.DecodeError, ValueError):
         return None
-    return None if table is None else (stored.end, table)
+    return stored, state
 
 
 def _table(at: _TableAt | None, rows: Iterable[bytes] | KeptRows) -> TurnTable | None:

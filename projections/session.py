@@ -11,6 +11,7 @@ import msgspec
 from projections import agent_task, approvals, hooks, metadata, reviews
 from projections.metadata import Metadata
 from projections.turn_pages import scan
+from projections.turn_rows import RowsLost
 from projections.turns import TurnTable
 from projections.usage import Usage
 from projections.window import Window
@@ -65,12 +66,14 @@ class Facts(msgspec.Struct, frozen=True):
 class SessionState:
     """The fold. `end` is the position behind the last line folded; a torn line that says nothing is not passed.
 
-    `turns` is None for a state that was opened without them; everything else then is what the end of the log says.
+    `turns` is None for a state that was opened without them, or whose rows were lost where they are kept. `complete`
+    says that the facts are folded from the first line on; otherwise they are those that the end of the log says.
     After `apply` the window may be stale (a rollback reached behind it): call `settle` with the log.
     """
 
     def __init__(self, *, turns: bool = True) -> None:
         self.facts = Facts()
+        self.complete = True
         self.window = Window()
         self.turns: TurnTable | None = TurnTable() if turns else None
         self.end = 0
@@ -99,17 +102,30 @@ class SessionState:
         base = self.facts.meta.base_instructions if self.facts.meta else None
         return base.text if base else ""
 
-    def apply(self, record: Record) -> None:
-        """Fold one line as it stands in the log."""
+    def apply(self, record: Record) -> codec.Line | codec.BadLine:
+        """Fold one line as it stands in the log; returns what it says."""
         line = codec.decode(record.data)
         if isinstance(line, codec.BadLine) and record.torn:
-            return
+            return line
         self.end = record.end
         if isinstance(line, codec.Line):
             self.facts = self.facts.apply(line.body)
             self.window.apply(line.body, record.offset)
-            if self.turns is not None:
+            self._apply_turns(line, record)
+        return line
+
+    def _apply_turns(self, line: codec.Line, record: Record) -> None:
+        if self.turns is not None:
+            try:
                 self.turns.apply(line, record.offset, record.end)
+            except RowsLost:
+                self.turns = None
+
+    def adopt(self, other: SessionState) -> None:
+        """Take what this state was opened without from another one that covers as much."""
+        if other.end != self.end:
+            raise ValueError(f"a state of {other.end} cannot complete one of {self.end}")
+        self.facts, self.turns, self.complete = other.facts, other.turns, other.complete
 
     def advance(self, log: Log) -> None:
         """Fold what the log has more than this state.
@@ -178,6 +194,7 @@ def _whole(log: Log) -> SessionState:
 
 def _tail(log: Log) -> SessionState:
     state = SessionState(turns=False)
+    state.complete = False
     end = log.end()
     tail = from_tail(log, end)
     meta = first_meta(log)

@@ -7,7 +7,7 @@ to date in the background. The databases of the reference are never touched.
 
 from __future__ import annotations
 
-from engine.index.derived import Anchor, Checkpoint, cover, holds
+from engine.index.derived import Anchor, Checkpoint, Derived, checksum, cover, holds
 from engine.index.entry import Entry, Facts
 from engine.index.index import Index
 from engine.index.rows import Bound, Listed, Query, SortKey
@@ -16,12 +16,14 @@ __all__ = [
     "Anchor",
     "Bound",
     "Checkpoint",
+    "Derived",
     "Entry",
     "Facts",
     "Index",
     "Listed",
     "Query",
     "SortKey",
+    "checksum",
     "cover",
     "holds",
 ]

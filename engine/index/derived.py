@@ -38,7 +38,12 @@ def cover(log: Log, end: int) -> Anchor:
     """The anchor of a fold of all records before `end`; raises LogError."""
     first = next(log.read(0, end, limit=_SAMPLE), None)
     last = next(log.read_back(end, limit=_SAMPLE), None)
-    return Anchor(end, zlib.crc32(first.data) if first else 0, zlib.crc32(last.data) if last else 0)
+    return Anchor(end, checksum(first.data) if first else 0, checksum(last.data) if last else 0)
+
+
+def checksum(line: bytes) -> int:
+    """Of the first or the last line covered."""
+    return zlib.crc32(line[:_SAMPLE])
 
 
 def holds(log: Log, anchor: Anchor) -> bool:
@@ -84,22 +89,28 @@ class Derived:
         statements += [("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?)", (thread_id, *row)) for row in turns]
         return self._store.write(*statements)
 
-    def turns(self, thread_id: str, start: int = 0, stop: int | None = None) -> Sequence[bytes]:
-        """Rows of the turns numbered [start, stop), in order."""
-        sql = "SELECT data FROM turns WHERE thread = ? AND number >= ? AND number < ? ORDER BY number"
-        end = (1 << 62) if stop is None else stop
-        return [row[0] for row in self._store.rows(sql, (thread_id, start, end))]
+    def turns(self, thread_id: str, anchor: Anchor, start: int, stop: int) -> Sequence[bytes]:
+        """Rows of the turns numbered [start, stop), in order; none if the checkpoint has another anchor."""
+        sql = (
+            "SELECT turns.data FROM turns JOIN checkpoints ON checkpoints.thread = turns.thread"
+            " WHERE turns.thread = ? AND anchor = ? AND number >= ? AND number < ? ORDER BY number"
+        )
+        values = (thread_id, msgspec.msgpack.encode(anchor), start, stop)
+        return [row[0] for row in self._store.rows(sql, values)]
 
-    def turn_count(self, thread_id: str) -> int:
-        """How many turn rows are stored."""
-        rows = self._store.rows("SELECT max(number) FROM turns WHERE thread = ?", (thread_id,))
-        return rows[0][0] + 1 if rows and rows[0][0] is not None else 0
+    def turn_number(self, thread_id: str, anchor: Anchor, turn_id: str) -> int | None:
+        """The number of the oldest turn with this id, -1 if there is none.
 
-    def turn_number(self, thread_id: str, turn_id: str) -> int | None:
-        """The number of the newest turn with this id."""
-        sql = "SELECT max(number) FROM turns WHERE thread = ? AND turn = ?"
-        rows = self._store.rows(sql, (thread_id, turn_id))
-        return rows[0][0] if rows else None
+        None if the checkpoint is not the one with this anchor.
+        """
+        sql = (
+            "SELECT (SELECT min(number) FROM turns WHERE turns.thread = checkpoints.thread AND turn = ?)"
+            " FROM checkpoints WHERE thread = ? AND anchor = ?"
+        )
+        rows = self._store.rows(sql, (turn_id, thread_id, msgspec.msgpack.encode(anchor)))
+        if not rows:
+            return None
+        return -1 if rows[0][0] is None else int(rows[0][0])
 
     def forget(self, thread_id: str) -> None:
         """Drop all that is stored for a thread."""

@@ -31,14 +31,24 @@ def test_a_checkpoint_comes_back_with_its_anchor(tmp_path: Path) -> None:
 
 
 def test_turn_rows_are_kept_by_number_and_found_by_id(tmp_path: Path) -> None:
-    tables = derived(tmp_path)
-    point = Checkpoint(Anchor(0, 0, 0), b"")
+    tables, anchor = derived(tmp_path), Anchor(0, 0, 0)
+    point = Checkpoint(anchor, b"")
     tables.put("t", point, [(n, f"turn-{n}", b"%d" % n) for n in range(10)], 10)
-    assert tables.turns("t", 3, 5) == [b"3", b"4"]
-    assert (tables.turn_count("t"), tables.turn_number("t", "turn-7"), tables.turn_number("t", "x")) == (10, 7, None)
+    assert tables.turns("t", anchor, 3, 5) == [b"3", b"4"]
+    assert (tables.turn_number("t", anchor, "turn-7"), tables.turn_number("t", anchor, "x")) == (7, -1)
     tables.put("t", point, [(2, "turn-2", b"two")], 3)  # a rollback to three turns, and a late line
-    assert tables.turns("t") == [b"0", b"1", b"two"]
-    assert tables.turn_count("u") == 0
+    assert tables.turns("t", anchor, 0, 9) == [b"0", b"1", b"two"]
+    tables.put("t", point, [(3, "turn-0", b"again")], 4)
+    assert tables.turn_number("t", anchor, "turn-0") == 0
+    assert tables.turns("u", anchor, 0, 9) == []
+
+
+def test_turn_rows_are_seen_under_the_checkpoint_they_belong_to_only(tmp_path: Path) -> None:
+    tables, old, new = derived(tmp_path), Anchor(1, 0, 0), Anchor(2, 0, 0)
+    tables.put("t", Checkpoint(old, b""), [(0, "turn", b"row")], 1)
+    tables.put("t", Checkpoint(new, b""), [], 1)
+    assert (tables.turns("t", old, 0, 1), tables.turn_number("t", old, "turn")) == ([], None)
+    assert (tables.turns("t", new, 0, 1), tables.turn_number("t", new, "turn")) == ([b"row"], 0)
 
 
 def test_an_anchor_holds_while_the_log_only_grows(tmp_path: Path) -> None:

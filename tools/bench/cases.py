@@ -180,7 +180,7 @@ class _Page:
             async with opened(self._home) as host:
                 params = p.ThreadTurnsListParams(thread_id=self._history.thread_id, limit=PAGE)
                 with meter.measure():
-                    found = host.reading.turns(params)
+                    found = await host.reading.turns(params)
             return [turn.id for turn in found.data]
 
         return ours

@@ -50,12 +50,12 @@ async def list_(ctx: Context, params: p.ThreadListParams) -> Reply:
 
 async def read(ctx: Context, params: p.ThreadReadParams) -> Reply:
     """One thread, without loading it."""
-    return Reply(ctx.engine.reading.read(params))
+    return Reply(await ctx.engine.reading.read(params))
 
 
 async def turns_list(ctx: Context, params: p.ThreadTurnsListParams) -> Reply:
     """A page of a thread's turns."""
-    return Reply(ctx.engine.reading.turns(params))
+    return Reply(await ctx.engine.reading.turns(params))
 
 
 async def inject_items(ctx: Context, params: p.ThreadInjectItemsParams) -> Reply:
