@@ -1,0 +1,160 @@
+"""Who is asked, and what a yes is worth: the script of `shell_command` against answers given by hand."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import settings as configured
+from engine.approvals import Grants, Judge
+from engine.calls.ops import AllowPrefix, RunShell
+from engine.calls.shell import DECLINED, shell_command
+from engine.calls.toolbox import Toolbox
+from engine.commands.rules import Rules, append_rule, load_rules
+from engine.processes.frames import Ended
+from engine.turn.machine import Run, Turn
+from engine.turn.ops import Ask
+from engine.turn.replies import CallFailed
+from projections import protocol as p
+from projections.usage import Usage
+from rollouts import events as ev
+
+DENIED = Ended("touch: cannot touch 'x': Read-only file system\n", 1, 0.1)
+FINE = Ended("", 0, 0.1)
+
+
+class Trial:
+    """One call of `shell_command` under a policy; `answers` holds decisions and outcomes of runs, in order."""
+
+    def __init__(self, home: Path, policy: str, sandbox: str = "read-only", rules: Rules | None = None) -> None:
+        params = msgspec.convert(
+            {"cwd": str(home), "approvalPolicy": policy, "sandbox": sandbox, "model": "m"}, p.ThreadStartParams
+        )
+        settings = configured.start(params, configured.configure(home, {}, params, home), "client")
+        self.home = home
+        self.box = Toolbox("t", settings, Judge(settings, Grants(), rules or Rules()), "/bin/bash", None)  # type: ignore[arg-type]
+        self.ops: list[Any] = []
+        self.turn = self._turn()
+
+    def _turn(self) -> Turn:
+        ids = (f"id-{n}" for n in itertools.count())
+        return Turn("turn", ids, datetime(2026, 4, 20, tzinfo=UTC), Usage(), iter(()), self.box.serve)
+
+    def call(self, command: str, *answers: object, **more: object) -> str:
+        """Run it; `ops` is what it wanted done."""
+        arguments = msgspec.json.encode({"command": command, **more}).decode()
+        call = ev.FunctionCall(name="shell_command", arguments=arguments, call_id="c")
+        self.turn, self.ops = self._turn(), []
+        script = shell_command(self.box, self.turn, call)
+        given = iter(answers)
+        try:
+            effect = next(script)
+            while True:
+                assert isinstance(effect, Run)
+                self.ops.append(effect.op)
+                effect = script.send(self._outcome(effect.op, given))
+        except StopIteration as end:
+            return str(end.value)
+
+    def _outcome(self, op: object, given: Any) -> object:
+        if isinstance(op, AllowPrefix):
+            append_rule(self.home, op.words)
+            return load_rules(self.home)
+        answer = next(given)
+        if isinstance(op, Ask):
+            return p.CommandExecutionRequestApprovalResponse(decision=answer)
+        return answer
+
+    @property
+    def runs(self) -> list[bool]:
+        """Of each run, whether it was in the sandbox."""
+        return [op.sandboxed for op in self.ops if isinstance(op, RunShell)]
+
+    @property
+    def questions(self) -> list[p.CommandExecutionRequestApprovalParams]:
+        found = [op.params for op in self.ops if isinstance(op, Ask)]
+        return [each for each in found if isinstance(each, p.CommandExecutionRequestApprovalParams)]
+
+
+def test_a_yes_does_not_take_a_command_out_of_the_sandbox(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", "accept", FINE)
+    assert trial.runs == [True]
+    assert [question.reason for question in trial.questions] == [msgspec.UNSET]
+
+
+def test_what_was_approved_runs_again_without_the_sandbox_unasked(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", "accept", DENIED, FINE)
+    assert trial.runs == [True, False]
+    assert len(trial.questions) == 1
+
+
+def test_on_failure_asks_only_after_the_sandbox_stopped_it(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-failure")
+    assert "Exit code: 0" in trial.call("touch x", DENIED, "accept", FINE)
+    assert trial.runs == [True, False]
+    (question,) = trial.questions
+    assert question.reason == "command failed; retry without sandbox?"
+    assert question.proposed_execpolicy_amendment == ["touch", "x"]
+
+
+def test_a_no_to_the_second_try_is_told_to_the_model(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-failure")
+    with pytest.raises(CallFailed, match=DECLINED):
+        trial.call("touch x", DENIED, "decline")
+    assert trial.runs == [True]
+
+
+@pytest.mark.parametrize("policy", ["on-request", "never"])
+def test_other_policies_give_the_failure_to_the_model(tmp_path: Path, policy: str) -> None:
+    trial = Trial(tmp_path, policy)
+    assert "Read-only file system" in trial.call("touch x", DENIED)
+    assert trial.runs == [True]
+    assert not trial.questions
+
+
+def test_a_failure_of_its_own_is_no_reason_to_ask(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-failure")
+    trial.call("false", Ended("", 1, 0.1))
+    assert not trial.questions
+
+
+def test_a_kept_rule_holds_from_the_next_command_on(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    kept = p.CommandExecutionApprovalDecisionObject(
+        accept_with_execpolicy_amendment=p.CommandExecutionApprovalDecisionAcceptWithExecpolicyAmendment(
+            execpolicy_amendment=["touch"]
+        )
+    )
+    trial.call("touch x", kept, FINE)
+    trial.call("touch y", FINE)
+    assert trial.runs == [False]
+    assert not trial.questions
+
+
+def test_allowed_for_the_session_is_this_command_only(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", "acceptForSession", FINE)
+    trial.call("touch x", FINE)
+    assert not trial.questions
+    trial.call("touch y", "accept", FINE)
+    assert len(trial.questions) == 1
+
+
+def test_escalation_is_asked_for_with_the_reason_of_the_model(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-request")
+    trial.call("touch x", "accept", FINE, sandbox_permissions="require_escalated", justification="please")
+    assert trial.runs == [False]
+    assert trial.questions[0].reason == "please"
+
+
+def test_nobody_is_asked_to_escalate_under_never(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "never")
+    with pytest.raises(CallFailed, match="you should not ask for escalated permissions"):
+        trial.call("touch x", sandbox_permissions="require_escalated")
