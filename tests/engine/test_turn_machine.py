@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ from engine.turn.setup import TurnSetup
 from projections.usage import Usage
 from rollouts import events as ev
 
+T = TypeVar("T")
 START = datetime(2026, 4, 20, 10, 0, 0, tzinfo=UTC)
 USAGE = ev.TokenUsage(
     input_tokens=10, cached_input_tokens=0, output_tokens=5, reasoning_output_tokens=0, total_tokens=15
@@ -53,8 +55,8 @@ def ids() -> Iterator[str]:
     return (f"id-{n}" for n in itertools.count(1))
 
 
-def setup(**changes: object) -> TurnSetup:
-    values: dict[str, object] = {"stream_max_retries": 2, "model": "demo"} | changes
+def setup(**changes: Any) -> TurnSetup:
+    values: dict[str, Any] = {"stream_max_retries": 2, "model": "demo"} | changes
     return TurnSetup(
         thread_id="t",
         input=submission("hi"),
@@ -63,7 +65,7 @@ def setup(**changes: object) -> TurnSetup:
         context=CONTEXT,
         context_window=1000,
         **values,
-    )  # type: ignore[arg-type]
+    )
 
 
 def serve(turn: Turn, item: CallItem) -> Script:
@@ -106,7 +108,7 @@ class World:
         self.ended.add(key)
         self.feed(Done, key, None, error)
 
-    def events(self, kind: type) -> list[object]:
+    def events(self, kind: type[T]) -> list[T]:
         return [e.event for e in self.effects if isinstance(e, Emit) and isinstance(e.event, kind)]
 
     @property
@@ -156,8 +158,8 @@ def test_outputs_are_recorded_in_call_order_and_lead_to_another_request() -> Non
     assert [(o.call_id, o.output) for o in outputs[:2]] == [
         ("a", "Plan updated"),
         ("b", "unsupported call: nope"),
-    ]  # type: ignore[attr-defined]
-    assert outputs[2].output.startswith("failed to parse function arguments: ")  # type: ignore[attr-defined]
+    ]
+    assert str(outputs[2].output).startswith("failed to parse function arguments: ")
     assert list(world.open.values()) == [Sample("u")]
 
 
@@ -168,7 +170,7 @@ def test_steered_input_goes_into_one_further_request() -> None:
     assert len(world.events(ev.UserMessage)) == 1
     world.feed(Progress, 1, say("first"))
     world.done(1)
-    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "more", "and more"]  # type: ignore[attr-defined]
+    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "more", "and more"]
     world.done(2)
     assert world.outcome == "completed"
 
@@ -177,7 +179,7 @@ def test_an_interrupt_keeps_input_that_the_model_never_saw() -> None:
     world = World()
     world.feed(Steer, submission("kept"))
     world.feed(Interrupt)
-    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "kept"]  # type: ignore[attr-defined]
+    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "kept"]
     assert isinstance(world.effects[-3].event, ev.Message)  # type: ignore[union-attr]
     assert isinstance(world.effects[-2].event, ev.TurnAborted)  # type: ignore[union-attr]
     assert world.outcome == "interrupted"
@@ -189,11 +191,11 @@ def test_a_broken_stream_is_tried_again_until_the_retries_are_used_up() -> None:
     for attempt in (1, 2):
         world.done(max(world.open), failure)
         told = world.events(ev.StreamError)[-1]
-        assert told.message == f"Reconnecting... {attempt}/2"  # type: ignore[attr-defined]
+        assert told.message == f"Reconnecting... {attempt}/2"
         world.done(max(world.open))
     world.done(max(world.open), failure)
     assert world.outcome == "failed"
-    assert [e.message for e in world.events(ev.ErrorEvent)] == ["stream disconnected"]  # type: ignore[attr-defined]
+    assert [e.message for e in world.events(ev.ErrorEvent)] == ["stream disconnected"]
 
 
 ACTION = st.sampled_from(["text", "call", "bad call", "finish", "fail", "fatal", "steer", "interrupt", "late"])
@@ -235,8 +237,8 @@ def test_any_interleaving_ends_every_operation_and_answers_every_call_in_order(a
     assert sum(isinstance(e, Finish) for e in world.effects) == 1
     position = next(i for i, e in enumerate(world.effects) if isinstance(e, Finish))
     assert not any(isinstance(e, Emit | Start) for e in world.effects[position:])
-    called = [c.call_id for c in world.events(ev.FunctionCall)]  # type: ignore[attr-defined]
-    assert [o.call_id for o in world.events(ev.FunctionCallOutput)] == called  # type: ignore[attr-defined]
+    called = [c.call_id for c in world.events(ev.FunctionCall)]
+    assert [o.call_id for o in world.events(ev.FunctionCallOutput)] == called
     before = len(world.effects)
     world.feed(Steer, submission("too late"))
     assert len(world.effects) == before
