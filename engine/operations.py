@@ -6,6 +6,7 @@ to report progress; what it returns or raises goes back to the script.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -22,19 +23,22 @@ from engine.config import DEMO
 from engine.model import endpoint, request
 from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
+from engine.model.sessions import Sessions
+from engine.model.websocket import WebsocketSession
 from engine.outputs import for_request
 from engine.settings_forms import is_review, sandbox_tag
 from engine.tool_operations import TOOL_OPERATIONS, run_shell
-from engine.turn.ops import Ask, Op, Sample, Wait
+from engine.turn.ops import Ask, FallBack, Op, Sample, Wait
+from engine.turn.replies import ModelFailure
 from engine.turn.scripts.compact import CompactRemotely, Rewrite, Rewritten, Summarise
 from engine.turn.scripts.review import Spawn
 from projections import window
 
 if TYPE_CHECKING:
-    from engine.settings import Settings
     from engine.thread import Thread
 
 Report = Callable[[object], None]
+logger = logging.getLogger(__name__)
 
 
 class Operations:
@@ -51,10 +55,29 @@ class Operations:
         self._user_agent = user_agent
         self._client = ModelClient()
         self._demo = DemoModel()
+        self._sessions = Sessions(self._client)
 
     async def aclose(self) -> None:
         """Close all connections to providers."""
         await self._client.aclose()
+
+    async def opened(self, thread: Thread) -> None:
+        """A thread is loaded: connect to its model before the first turn where the provider takes websockets."""
+        session = self._session(thread)
+        if session is None:
+            return
+        await thread.mcp.settled()
+        try:
+            asked = request.build(self._prompt(thread, empty=True), self._circumstances(thread, turn_id=""))
+            await session.prewarm(asked, endpoint.resolve(thread.turn_settings.config.provider, os.environ))
+        except ModelFailure:
+            return  # the first turn meets it again, and tells
+        except Exception:
+            logger.exception("thread %s: a bug; its connection to the model is not prepared", thread.id)
+
+    async def closed(self, thread: Thread) -> None:
+        """A thread is unloaded."""
+        await self._sessions.close(thread.id)
 
     async def run(self, thread: Thread, op: Op, report: Report) -> object:
         """Carry out one operation for a thread."""
@@ -81,10 +104,18 @@ class Operations:
     async def _ask(self, thread: Thread, op: Ask, report: Report) -> object:
         return await thread.question(op.method, op.params)
 
-    def _sampler(self, settings: Settings) -> Sampler:
-        return (
-            self._demo if settings.provider_id == DEMO and settings.config.provider.base_url is None else self._client
-        )
+    async def _fall_back(self, thread: Thread, op: FallBack, report: Report) -> None:
+        self._sessions.of(thread.id).fall_back()
+
+    def _session(self, thread: Thread) -> WebsocketSession | None:
+        """The thread's websocket session, if its provider takes them."""
+        return self._sessions.of(thread.id) if thread.turn_settings.config.provider.supports_websockets else None
+
+    def _sampler(self, thread: Thread) -> Sampler:
+        settings = thread.turn_settings
+        if settings.provider_id == DEMO and settings.config.provider.base_url is None:
+            return self._demo
+        return self._session(thread) or self._client
 
     async def _summarise(self, thread: Thread, op: Summarise, report: Report) -> None:
         settings = thread.turn_settings
@@ -113,15 +144,20 @@ class Operations:
         self, thread: Thread, prompt: request.Prompt, settings: request.RequestSettings, report: Report
     ) -> None:
         target = endpoint.resolve(thread.turn_settings.config.provider, os.environ)
-        stream = self._sampler(thread.turn_settings).stream(request.build(prompt, settings), target)
+        stream = self._sampler(thread).stream(request.build(prompt, settings), target)
         async with aclosing(stream) as events:
+            left = _BURST
             async for event in events:
                 report(event)
-                await anyio.lowlevel.checkpoint()
+                left -= 1
+                if not left:
+                    left = _BURST
+                    await anyio.lowlevel.checkpoint()
 
-    def _prompt(self, thread: Thread) -> request.Prompt:
+    def _prompt(self, thread: Thread, *, empty: bool = False) -> request.Prompt:
+        """What is said to the model of a thread; with `empty` all but its history."""
         settings = thread.turn_settings
-        history = window.request_items(thread.journal.state.window.items)
+        history = [] if empty else window.request_items(thread.journal.state.window.items)
         return request.Prompt(
             instructions=settings.base_instructions,
             input=for_request(history, settings.info),
@@ -159,6 +195,10 @@ class Operations:
         )
 
 
+_BURST = 16
+"""Events of a reply that has arrived already which are taken in a row, before anybody else gets a turn."""
+
+
 class _Compacted(msgspec.Struct):
     output: tuple[msgspec.Raw, ...]
 
@@ -168,6 +208,7 @@ _REMOTE_FIELDS = ("model", "input", "instructions", "tools", "parallel_tool_call
 _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report], Awaitable[object]]] = {
     Sample: Operations._sample,
     Wait: Operations._wait,
+    FallBack: Operations._fall_back,
     Ask: Operations._ask,
     Summarise: Operations._summarise,
     CompactRemotely: Operations._compact_remotely,

@@ -80,12 +80,16 @@ class WebsocketSession:
         """Is HTTP used for the rest of the session?"""
 
     async def prewarm(self, request: ModelRequest, endpoint: Endpoint) -> None:
-        """Connect and let the server prepare for `request` (whose input is empty) before the first turn.
+        """Connect and let the server prepare for `request` (whose input is empty) before the first turn, unless
+        that has begun already.
         Clients hear nothing of it; a failure is left for the first request to meet again."""
         try:
-            async with self._turns, aclosing(self._exchange(request, endpoint, warm=True)) as events:
-                async for _ in events:
-                    pass
+            async with self._turns:
+                if self._connection is not None or self.http_only:
+                    return
+                async with aclosing(self._exchange(request, endpoint, warm=True)) as events:
+                    async for _ in events:
+                        pass
         except ModelFailure:
             self._drop()
 
@@ -119,6 +123,8 @@ class WebsocketSession:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Send one frame and yield what comes back; ends silently if the server asks for HTTP instead."""
         whole = False
+        if self.http_only:
+            return  # who went before us has found out
         try:
             headers = await self._connected(request, endpoint)
             if self._connection is None:
@@ -137,7 +143,7 @@ class WebsocketSession:
                         whole = True
                     yield event
         except ConnectionClosed as error:
-            raise _fallible(disconnected(_CLOSED)) from error
+            raise _fallible(disconnected(_CLOSED if error.rcvd else _RESET)) from error
         except ModelFailure as failure:
             raise _fallible(failure) from failure.__cause__
         finally:
@@ -149,11 +155,11 @@ class WebsocketSession:
         if self._connection is not None and self._connection.close_code is None:
             return None
         self._drop()
-        url = endpoint.url("responses")
+        url = endpoint.url("responses").replace("http", "ws", 1)
         own = {name: value for name, value in request.headers if name in _UPGRADE_HEADERS}
         try:
             self._connection = await connect(
-                url.replace("http", "ws", 1),
+                url,
                 additional_headers={**endpoint.headers, "openai-beta": BETA, **own},
                 user_agent_header=None,
                 open_timeout=endpoint.connect_timeout,
@@ -207,6 +213,7 @@ def frame(request: ModelRequest, base: _Seen | None = None, *, warm: bool = Fals
 
 
 _CLOSED: Final = "websocket closed by server before response.completed"
+_RESET: Final = "WebSocket protocol error: Connection reset without closing handshake"
 
 
 async def _events(

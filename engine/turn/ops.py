@@ -47,6 +47,10 @@ class Wait(Op, frozen=True):
     seconds: float
 
 
+class FallBack(Op, frozen=True):
+    """Ask the model over HTTP from now on, for the rest of the session. Result: None."""
+
+
 class Ask(Op, frozen=True):
     """Put a question to the clients of the thread. Result: the typed answer, the cautious one if theirs is bad."""
 

@@ -38,7 +38,7 @@ class Mocked(Engine):
         begin()
         return turn_id
 
-    async def until(self, waiting: Callable[..., None], *args: Any) -> None:
+    async def until(self, waiting: Callable[..., object], *args: Any) -> None:
         """Wait for the endpoint: `await mocked.until(model.wait_requests, 2)`."""
         await anyio.to_thread.run_sync(waiting, *args)
 

@@ -27,6 +27,7 @@ from tests.mock_model import Drop, MockModel, completed, created, delta, failed,
 pytestmark = pytest.mark.anyio
 
 STREAM = "stream disconnected before completion: "
+RESET = "WebSocket protocol error: Connection reset without closing handshake"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SETTINGS = RequestSettings("T", "U", catalog.built_in().find("gpt-5.4"), "I", "tester", "tester/1", "none")
 
@@ -146,7 +147,7 @@ async def test_a_new_connection_tells_its_headers_but_no_limits() -> None:
     ("steps", "text"),
     [
         ([created(), Drop()], f"{STREAM}websocket closed by server before response.completed"),
-        ([created(), Drop(abrupt=True)], f"{STREAM}websocket closed by server before response.completed"),
+        ([created(), Drop(abrupt=True)], f"{STREAM}{RESET}"),
         ([created(), failed("zzz", "mm")], f"{STREAM}mm"),
         (
             [{"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "full"}}],

@@ -10,9 +10,9 @@ import msgspec
 
 from engine.turn.ending import abort, complete, fail
 from engine.turn.machine import Interrupted, Run, Script, Turn
-from engine.turn.ops import Op, Wait
+from engine.turn.ops import Op
 from engine.turn.replies import ModelFailure, TurnFailed
-from engine.turn.sampling import FIRST_RETRY_SECONDS, reconnecting
+from engine.turn.sampling import again
 from engine.turn.setup import TurnSetup, open_turn
 from engine.turn.stream import Summary
 from projections import usage
@@ -100,12 +100,8 @@ def _summary(turn: Turn, setup: TurnSetup) -> Script:
         except ModelFailure as failure:
             if failure.kind == "context_window" and drop < setup.history_items - 1:
                 drop += 1
-            elif failure.retry is not None and retries < setup.stream_max_retries:
-                retries += 1
-                turn.emit(reconnecting(failure, retries, setup.stream_max_retries))
-                yield Run(Wait(failure.retry.delay or FIRST_RETRY_SECONDS * 2 ** (retries - 1) * next(turn.jitter)))
             else:
-                raise TurnFailed(failure.message, failure.info) from failure
+                retries = yield from again(turn, setup, failure, retries)
         else:
             return reply.text
 
