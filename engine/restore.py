@@ -29,12 +29,13 @@ from projections.turns import TurnTable
 from projections.usage import replay_turn_id
 from rollouts.log import Log
 
-NEAR_BYTES = 1 << 20
-NEAR_LINES = 1 << 10
+NEAR_BYTES = 1 << 18
+NEAR_LINES = 1 << 9
 """A stretch of a log that is read without a second thought: bytes of a file, lines in a store."""
 
-STEP = 1 << 20
-"""Bytes of lines folded before others get their turn."""
+STEP_BYTES = 1 << 19
+STEP_LINES = 1 << 10
+"""What is folded before others get their turn."""
 
 _TURNS_AT_ONCE = 50
 
@@ -152,15 +153,16 @@ class Restorer:
         log = source.log
         state = self._stored_folds(source, end())
         begun, last = state.end, -1
+        step = STEP_BYTES if _in_bytes(log) else STEP_LINES
         while last < state.end < end():
-            last = state.end
+            last = pause = state.end
             for record in log.read(last, end()):
                 line = state.apply(record)
                 if not record.torn:
                     check_text(log.path, line)
-                if record.end - last > STEP:
-                    break
-            await anyio.lowlevel.checkpoint()
+                if record.end - pause > step:
+                    pause = record.end
+                    await anyio.lowlevel.checkpoint()
         if state.turns is None:
             self._derived.forget(source.meta.id)
         elif not _near(log, begun, state.end):
@@ -208,4 +210,9 @@ async def _all_turns(table: TurnTable, log: Log) -> list[p.Turn]:
 
 
 def _near(log: Log, start: int, end: int) -> bool:
-    return end - start <= (NEAR_BYTES if isinstance(log.path, Path) else NEAR_LINES)
+    return end - start <= (NEAR_BYTES if _in_bytes(log) else NEAR_LINES)
+
+
+def _in_bytes(log: Log) -> bool:
+    """Whether positions are those of a file."""
+    return isinstance(log.path, Path)
