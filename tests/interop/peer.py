@@ -63,7 +63,7 @@ class Peer:
         self.wire.check()
 
     def kill(self) -> None:
-        """End the server without a word, as a crash would. The reference is two processes: a launcher and the server."""
+        """End the server without a word, as a crash would. The reference is a launcher and the server."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

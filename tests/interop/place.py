@@ -36,10 +36,14 @@ class Place:
         """The workspace, and the working directory of everything that runs."""
         return self.root / "workspace"
 
-    def furnish(self, base_url: str, **settings: str) -> None:
-        """Make the folders and both configurations; `settings` are top-level keys that replace ours."""
+    def furnish(self, base_url: str) -> None:
+        """Make the folders and both configurations."""
         for folder in (self.home, self.client_home, self.workspace, self.root / "user", self.root / "tmp"):
             folder.mkdir(parents=True)
+        self.configure(base_url)
+
+    def configure(self, base_url: str, **settings: str) -> None:
+        """Write both configurations; `settings` are top-level keys that replace ours."""
         text = _config(base_url, self.workspace, settings)
         (self.home / "config.toml").write_text(text)
         # Keys come as fast as from a paste, which an Enter does not end.

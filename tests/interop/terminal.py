@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import time
@@ -15,22 +16,28 @@ _WIDTH, _HEIGHT = 120, 45
 
 
 class Terminal:
-    """One run of the client, from start to end of the block; a failure inside shows the screen."""
+    """One run of the client, from start to end of the block; a failure inside shows the screen.
 
-    def __init__(self, place: Place, url: str, *args: str) -> None:
+    :param shows: what is on the screen once it takes keys, by default the prompt.
+    """
+
+    def __init__(self, place: Place, url: str, *args: str, shows: str = "›") -> None:
+        self._shows = shows
         # The path of a unix socket must be short.
-        self._socket = place.root / "tmux"
+        self._socket = place.root / f"t{len(list(place.root.glob('t[0-9]*')))}"
         environment = place.environment(CODEX_HOME=str(place.client_home))
         environment["PATH"] = f"{place.root}:{environment['PATH']}"
         command = [*codex("reference"), *args, "--remote", url]
         self._tmux(
             *("new-session", "-d", "-x", str(_WIDTH), "-y", str(_HEIGHT), "-c", str(place.workspace)),
-            shlex.join(["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command]),
+            shlex.join(["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command])
+            + '; echo "[ended with $?]"',
             *(";", "set-option", "-g", "remain-on-exit", "on"),
             *(";", "set-option", "-g", "history-limit", "5000"),
         )
 
     def __enter__(self) -> Self:
+        self.wait(self._shows)
         return self
 
     def __exit__(
@@ -62,13 +69,11 @@ class Terminal:
         self._tmux("send-keys", "-l", text)
         self.press("Enter")
 
-    def exit_status(self, timeout: float = 20.0) -> int:
+    def exit_status(self) -> int:
         """Wait until the client has ended."""
-        end = time.monotonic() + timeout
-        while not (state := self._tmux("display-message", "-p", "#{pane_dead}:#{pane_dead_status}")).startswith("1:"):
-            assert time.monotonic() < end, "the client does not end"
-            time.sleep(0.05)
-        return int(state.removeprefix("1:"))
+        ended = re.search(r"\[ended with (\d+)\]", self.wait("[ended with "))
+        assert ended
+        return int(ended[1])
 
     def _tmux(self, *args: str) -> str:
         command = [tool("tmux"), "-S", str(self._socket), "-f", "/dev/null", *args]

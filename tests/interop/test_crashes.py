@@ -67,11 +67,14 @@ def test_what_we_append_to_a_torn_line_of_the_reference_is_not_lost_to_it(place:
         assert [turn["id"] for turn in turns][1:] == [second]
         peer.turn(thread_id, "the third question")
     said = conversation(asked(model)[-1].json["input"])
-    assert said == [
-        (role, f"the {which} {what}")
-        for which in ("first", "second", "third")
-        for role, what in (("user", "question"), ("assistant", "answer"))
-    ][:-1]
+    assert (
+        said
+        == [
+            (role, f"the {which} {what}")
+            for which in ("first", "second", "third")
+            for role, what in (("user", "question"), ("assistant", "answer"))
+        ][:-1]
+    )
     assert path.read_bytes().startswith(whole[:-20] + b"\n"), "the torn line was touched"
 
 

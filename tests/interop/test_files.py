@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -11,16 +12,17 @@ from tests.interop.peer import Peer
 from tests.interop.place import Place
 from tests.interop.programs import OTHER, Engine
 from tests.interop.sessions import ENGINES, continued_by, read_by, restored, resumed, usage
-from tests.mock_model import MockModel, created, message
+from tests.mock_model import MockModel, completed, created, custom_call, function_call, message, reasoning
 
 pytestmark = pytest.mark.interop
 
 
-@pytest.mark.parametrize("extended", [False, True], ids=["limited", "extended"])
+@pytest.mark.parametrize(("slug", "extended"), [("gpt-5.1-codex", False), ("gpt-5.4", True)])
 @pytest.mark.parametrize("first", ENGINES)
 def test_turns_of_alternating_engines_are_one_history(
-    place: Place, model: MockModel, first: Engine, extended: bool
+    place: Place, model: MockModel, first: Engine, slug: str, extended: bool
 ) -> None:
+    place.configure(model.base_url, model=slug)
     turns: list[str] = []
     said: list[tuple[str, str]] = []
     engine, thread_id = first, ""
@@ -43,7 +45,7 @@ def test_turns_of_alternating_engines_are_one_history(
 
     requests = [request.json for request in asked(model)]
     assert len(requests) == 5
-    for earlier, later in zip(requests, requests[1:], strict=False):
+    for earlier, later in itertools.pairwise(requests):
         assert later["input"][: len(earlier["input"])] == earlier["input"], "a later request begins differently"
         assert later["instructions"] == earlier["instructions"]
 
@@ -106,27 +108,55 @@ def named(peer: Peer, model: MockModel, thread_id: str) -> None:
     peer.call("thread/name/set", threadId=thread_id, name=f"Named by {peer.engine}")
 
 
-STEPS: tuple[Step, ...] = (answered, injected, compacted, rolled_back, shell, interrupted, failed, named)
+def used_tools(peer: Peer, model: MockModel, thread_id: str) -> None:
+    patch = "*** Begin Patch\n*** Add File: made.txt\n+made\n*** End Patch"
+    plan = {"plan": [{"step": "look", "status": "in_progress"}]}
+    model.play(created(), reasoning("I look around"), function_call("exec_command", {"cmd": "echo seen"}), completed())
+    model.play(created(), custom_call("apply_patch", patch, "call_2"), completed())
+    model.call("update_plan", plan, "call_3")
+    model.call("no_such_tool", {}, "call_4")
+    model.say("looked around")
+    peer.turn(thread_id, "look around")
+
+
+def used_tools_in_full(peer: Peer, model: MockModel, thread_id: str) -> None:
+    used_tools(peer, model, thread_id)
+
+
+STEPS: tuple[Step, ...] = (
+    answered,
+    used_tools,
+    used_tools_in_full,
+    injected,
+    compacted,
+    rolled_back,
+    shell,
+    interrupted,
+    failed,
+    named,
+)
+EXTENDED = (used_tools_in_full, shell)
 
 
 @pytest.mark.parametrize("first", ENGINES)
 def test_either_engine_goes_on_from_whatever_the_other_did(
     place: Place, model: MockModel, subtests: pytest.Subtests, first: Engine
 ) -> None:
+    place.configure(model.base_url, model="gpt-5.4")
     threads: dict[Step, str] = {}
     with Peer(first, place) as peer:
         for step in STEPS:
-            threads[step] = peer.start()
+            threads[step] = peer.start(persistExtendedHistory=step in EXTENDED)
             answered(peer, model, threads[step])
     with Peer(OTHER[first], place) as peer:
         for step in STEPS:
             with subtests.test("done by one", step=step.__name__):
-                resumed(peer, threads[step])
+                resumed(peer, threads[step], persistExtendedHistory=step in EXTENDED)
                 step(peer, model, threads[step])
     with Peer(first, place) as peer:
         for step in STEPS:
             with subtests.test("continued by the other", step=step.__name__):
-                resumed(peer, threads[step])
+                resumed(peer, threads[step], persistExtendedHistory=step in EXTENDED)
                 answered(peer, model, threads[step])
 
     reads = {engine: read_by(engine, place, threads.values()) for engine in ENGINES}

@@ -94,7 +94,9 @@ def look(engine: Engine, place: Place, model: MockModel, installed: dict[str, st
             read = peer.call("thread/read", threadId=thread_id, includeTurns=True)["thread"]
             answer = resumed(peer, thread_id)
             turn_id = peer.turn(thread_id, "and now?")
-            usages = [one for one in peer.wire.notifications("thread/tokenUsage/updated") if one["threadId"] == thread_id]
+            usages = [
+                one for one in peer.wire.notifications("thread/tokenUsage/updated") if one["threadId"] == thread_id
+            ]
             seen[name] = {
                 "read": read,
                 "resumed": answer,

@@ -76,7 +76,9 @@ class Wire:
             message = json.loads(text)
             if self._checked:
                 assert "jsonrpc" not in message, "a jsonrpc member"
-                schema.check_message(message, self._asked.get(message.get("id", "")) if "method" not in message else None)
+                schema.check_message(
+                    message, self._asked.get(message.get("id", "")) if "method" not in message else None
+                )
         except (ValueError, AssertionError) as error:
             self._faults.append(f"{error} in {text[:500]!r}")
             return json.loads(text) if isinstance(error, AssertionError) else {"unreadable": str(text)}
