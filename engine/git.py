@@ -58,7 +58,7 @@ async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspac
     async with anyio.create_task_group() as group:
         group.start_soon(ask, "commit", "rev-parse", "HEAD")
         group.start_soon(ask, "remotes", "remote", "-v")
-        group.start_soon(ask, "status", "status", "--porcelain")
+        group.start_soon(ask, "status", "--no-optional-locks", "status", "--porcelain")
     status = found["status"]
     return root, Workspace(
         associated_remote_urls=_fetch_urls(found["remotes"] or "") or None,

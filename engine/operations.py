@@ -88,6 +88,7 @@ class Operations:
 
     async def _sample(self, thread: Thread, op: Sample, report: Report) -> None:
         await thread.mcp.settled()
+        await thread.workspaces.settled()
         settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
         thread.turn_metadata = request.turn_metadata(settings)
         await self._stream(thread, self._prompt(thread), settings, report)
@@ -188,7 +189,7 @@ class Operations:
             service_tier=settings.service_tier,
             turn_state=turn_state,
             client_metadata=client_metadata or {},
-            workspaces=thread.workspaces,
+            workspaces=thread.workspaces.found,
             thread_source="user" if isinstance(settings.source, str) else "subagent",
             subagent="review" if is_review(settings.source) else None,
             store=endpoint.is_azure(settings.config.provider),

@@ -57,6 +57,7 @@ from engine.turn.effects import (
 )
 from engine.turn.machine import Machine, Script, Turn
 from engine.turn.ops import Op
+from engine.workspaces import Workspaces
 from rollouts import events as ev
 from rollouts.log import LogError
 
@@ -101,8 +102,7 @@ class Thread:
         """Usage as the session counts it; limits are those heard of in this process."""
         self.elicitations = 0
         """Questions that clients ask the user outside of this protocol and wait for."""
-        self.workspaces: msgspec.Raw | None = None
-        """The git roots of the turn metadata once they are known (spec turns 4.3)."""
+        self.workspaces = Workspaces()
         self.grants = Grants()
         self.watch: Callable[[ev.Body], None] | None = None
         """Hears every event, for whoever runs this thread as a part of another one."""
@@ -250,6 +250,8 @@ class Thread:
         self._turn_id = turn_id
         self.mcp.refresh()
         self.turn_settings = settings
+        assert self._tasks is not None  # made when the owner starts
+        self.workspaces.look(settings.cwd, self._tasks)
         turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
