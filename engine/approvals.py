@@ -95,8 +95,6 @@ class Judge:
         """May this command run?"""
         approval = self._settings.approval_policy
         free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
-        if escalation.wanted and not policy.may_escalate(approval):
-            return Refusal(policy.refuse_escalation(approval, escalation.verb))
         sandboxed = not (free or escalation.wanted)
         if self.grants.allows_command(argv, cwd, escalation.wanted):
             return Permit(sandboxed, approved=True)
@@ -108,6 +106,13 @@ class Judge:
                 return Question(amendment, reason, sandboxed)
             case policy.Forbidden(text):
                 return Refusal(text)
+
+    def refused_escalation(self, escalation: Escalation) -> str | None:
+        """Why the model may not even ask to leave the sandbox, None if it may."""
+        approval = self._settings.approval_policy
+        if not escalation.wanted or policy.may_escalate(approval):
+            return None
+        return policy.refuse_escalation(approval, escalation.verb)
 
     def retry(self, argv: tuple[str, ...]) -> Question | None:
         """What to ask before a command runs again without the sandbox that stopped it; None if nobody may be asked."""

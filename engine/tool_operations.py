@@ -23,13 +23,14 @@ from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import Verified
 from engine.permissions.writable import can_write
+from engine.processes import frames
 from engine.processes.buffers import HeadTail, text
 from engine.processes.environment import environment, plain_output, policy_of
-from engine.processes.frames import Ended
+from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
-from engine.sandbox import SandboxUnsupported, confined
+from engine.sandbox import SandboxUnsupported, confine
 from engine.turn.ops import Op, SavedImage, SaveImage
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -52,16 +53,16 @@ async def _exec(thread: Thread, op: Exec) -> Executed:
     )
     try:
         if op.sandboxed:
-            command = confined(command, settings.permissions, str(settings.cwd))
+            command = await confine(command, settings.permissions, str(settings.cwd))
         number = thread.processes.reserve()
-        shown = _Shown(thread, op, number)
-        if not op.begun:
-            thread.tell(shown.begin())
         running = await thread.processes.start(number, op.call_id, command)
     except SandboxUnsupported as error:
-        raise CallFailed(f"exec_command failed: {error}") from error
+        raise CallFailed(frames.exec_failed(op.argv, str(error))) from error
     except SpawnError as error:
-        raise CallFailed(f"exec_command failed: {error}") from error
+        raise CallFailed(frames.exec_not_started(op.argv, error)) from error
+    shown = _Shown(thread, op, number)
+    if not op.begun:
+        thread.tell(shown.begin())
     if running.exit_code is not None:
         thread.tell(*shown.end(running, seconds=0.0))
     else:
@@ -122,20 +123,22 @@ class _Shown:
 async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], None]) -> Ended:
     """Run a command to its end."""
     settings = thread.turn_settings
+    outputs: dict[Stream, HeadTail] = {"stdout": HeadTail(), "stderr": HeadTail()}
+
+    def take(stream: Stream, data: bytes) -> None:
+        outputs[stream].push(data)
+        report(data)
+
+    env = environment(policy_of(settings.config), os.environ, thread.id)
+    command = Command(argv=op.argv, cwd=op.cwd, env=env, leave_group=True)
     try:
-        output = HeadTail()
-
-        def take(_: Stream, data: bytes) -> None:
-            output.push(data)
-            report(data)
-
-        env = environment(policy_of(settings.config), os.environ, thread.id)
-        command = Command(argv=op.argv, cwd=op.cwd, env=env, leave_group=True)
         if op.sandboxed:
-            command = confined(command, settings.permissions, str(settings.cwd))
+            command = await confine(command, settings.permissions, str(settings.cwd))
         session = Session(command, take)
-    except (SpawnError, SandboxUnsupported) as error:
-        raise CallFailed(f"failed to run the command: {error}") from error
+    except SandboxUnsupported as error:
+        return Ended(f"failed to run the command: {error}", -1, 0.0, failed=True)
+    except SpawnError as error:
+        return Ended(frames.shell_not_started(error), -1, 0.0, failed=True)
     timed_out = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(session.run)
@@ -145,8 +148,11 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
             timed_out = True
             session.kill()
             await session.finished.wait()
+    if session.death_signal is not None and not timed_out:
+        return Ended(frames.shell_killed(session.death_signal), -1, session.seconds, failed=True)
+    output = text(join_streams(outputs["stdout"].data(), outputs["stderr"].data()))
     code = TIMED_OUT if timed_out else session.exit_code
-    return Ended(text(output.data()), -1 if code is None else code, session.seconds, timed_out)
+    return Ended(output, -1 if code is None else code, session.seconds, timed_out)
 
 
 async def _type(thread: Thread, op: Type) -> Executed:

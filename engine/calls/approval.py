@@ -26,31 +26,48 @@ from rollouts import events as ev
 if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
-__all__ = ["Escalation", "approve_command", "approve_patch", "approve_retry"]
+REJECTED = "rejected by user"
+
+
+class Rejected(Exception):
+    """A command must not run; `reason` as the reference words it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def approve_command(
-    box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, escalation: Escalation, tool: str
+    box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, escalation: Escalation, *, begun: bool
 ) -> Script:
     """See that a command may run; the result is a `Permit`.
 
-    :raises CallFailed: it may not; the text is for the model.
+    :param begun: whether clients see the command already; else they do with the question.
+    :raises Rejected: it may not, by a rule or by somebody's word.
     """
     verdict = box.judge.command(argv, cwd, escalation)
     if isinstance(verdict, Permit):
         return verdict
     if isinstance(verdict, Refusal):
-        raise CallFailed(verdict.text)
+        raise Rejected(verdict.text)
     about = _about(turn, call_id, argv, cwd)
     reason = verdict.reason if verdict.reason is not None else escalation.reason
-    decision = yield from _ask(box, turn, about, verdict, reason, begin=True)
+    decision = yield from _ask(box, turn, about, verdict, reason, begun=begun)
     if decision == "decline":
-        raise CallFailed(
-            f'{tool} failed for `{join(argv)}`: CreateProcess {{ message: "Rejected(\\"rejected by user\\")" }}'
-        )
+        raise Rejected(REJECTED)
     if decision == "acceptForSession":
         box.judge.grants.allow_command(argv, cwd, escalation.wanted)
     return Permit(verdict.sandboxed, asked=True, approved=True)
+
+
+def check_escalation(box: Toolbox, escalation: Escalation) -> None:
+    """See that the model may ask for what it asks for.
+
+    :raises CallFailed: it may not.
+    """
+    refusal = box.judge.refused_escalation(escalation)
+    if refusal is not None:
+        raise CallFailed(refusal)
 
 
 def approve_retry(box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, permit: Permit) -> Script:
@@ -60,7 +77,7 @@ def approve_retry(box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...],
         return None
     if permit.approved:
         return True
-    decision = yield from _ask(box, turn, _about(turn, call_id, argv, cwd), question, question.reason, begin=False)
+    decision = yield from _ask(box, turn, _about(turn, call_id, argv, cwd), question, question.reason, begun=True)
     return decision != "decline"
 
 
@@ -70,12 +87,12 @@ def _about(turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str) -> dict[st
 
 
 def _ask(
-    box: Toolbox, turn: Turn, about: dict[str, Any], question: Question, reason: str | None, *, begin: bool
+    box: Toolbox, turn: Turn, about: dict[str, Any], question: Question, reason: str | None, *, begun: bool
 ) -> Script:
     """Ask about a command; the result is the decision by name. A rule that comes with it is kept."""
     call_id, argv, cwd = about["call_id"], about["command"], about["cwd"]
     turn.emit(ev.ExecApprovalRequest(**about, reason=reason))
-    if begin:
+    if not begun:
         turn.emit(ev.ExecCommandBegin(**about, source="agent"))
     params = p.CommandExecutionRequestApprovalParams(
         thread_id=box.thread_id,

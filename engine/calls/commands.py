@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from engine.calls.approval import Escalation, approve_command
+from engine.approvals import Escalation
+from engine.calls.approval import Rejected, approve_command, check_escalation
 from engine.calls.arguments import parse
 from engine.calls.ops import Exec, Executed, Type
 from engine.calls.patch import apply_patch
@@ -14,6 +15,7 @@ from engine.patch.parse import PatchRefused
 from engine.patch.plan import resolve
 from engine.patch.shell import shell_form
 from engine.processes import frames
+from engine.processes.shells import resolve_shell
 from engine.processes.store import call_yield_ms, poll_yield_ms
 from engine.turn.machine import Run, Script, Turn
 from engine.turn.replies import CallFailed
@@ -52,7 +54,7 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Run a command line; one that does not end in time goes on in the background."""
     given = parse(call.arguments, ExecCommandArgs)
     cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
-    argv = (given.shell or box.shell, "-c" if given.login is False else "-lc", given.cmd)
+    argv = (resolve_shell(given.shell, box.shell), "-c" if given.login is False else "-lc", given.cmd)
     patched = yield from patch_in_shell(box, turn, call, argv, cwd, "exec_command")
     if patched is not None:
         return patched
@@ -61,7 +63,11 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
         reason=given.justification,
         prefix=given.prefix_rule,
     )
-    permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, "exec_command")
+    check_escalation(box, escalation)
+    try:
+        permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, begun=False)
+    except Rejected as rejected:
+        raise CallFailed(frames.exec_failed(argv, rejected.reason)) from rejected
     done: Executed = yield Run(
         Exec(
             turn_id=turn.id,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
 
 from engine.approvals import Escalation
-from engine.calls.approval import approve_command, approve_retry
+from engine.calls.approval import REJECTED, Rejected, approve_command, approve_retry, check_escalation
 from engine.calls.arguments import parse
 from engine.calls.commands import patch_in_shell
 from engine.calls.ops import RunShell
@@ -84,10 +84,13 @@ def _run(
         return patched
     wanted = given.sandbox_permissions == "require_escalated"
     escalation = Escalation(wanted, given.justification, given.prefix_rule, verb="should not")
-    permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, call.name)
+    check_escalation(box, escalation)
     shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
-    if not permit.asked:
-        shown.begin()
+    shown.begin()
+    try:
+        permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, begun=True)
+    except Rejected as rejected:
+        shown.declined(DECLINED if rejected.reason == REJECTED else rejected.reason)
     limits = (given.timeout_ms, given.timeout, DEFAULT_TIMEOUT_MS)
     timeout = next(limit for limit in limits if limit is not None)
     op = RunShell(argv=argv, cwd=cwd, timeout_ms=timeout, sandboxed=permit.sandboxed)
@@ -95,11 +98,12 @@ def _run(
     if permit.sandboxed and likely_denied(ended.exit_code, ended.output):
         again = yield from approve_retry(box, turn, call.call_id, argv, cwd, permit)
         if again is False:
-            shown.end(Ended(DECLINED, -1, ended.seconds), "declined")
-            raise CallFailed(DECLINED)
+            shown.declined(DECLINED, ended.seconds)
         if again:
             ended = yield Run(msgspec.structs.replace(op, sandboxed=False), shown.chunk)
     shown.end(ended)
+    if ended.failed:
+        raise CallFailed(ended.output)
     return frame(ended, box.settings.info.truncation_policy)
 
 
@@ -134,6 +138,11 @@ class Shown:
     def chunk(self, data: bytes) -> None:
         """Show more of its output."""
         self._emit(ev.ExecCommandOutputDelta(call_id=self._call_id, stream="stdout", chunk=data))
+
+    def declined(self, text: str, seconds: float = 0.0) -> NoReturn:
+        """Show that it was declined, and tell the model why."""
+        self.end(Ended(text, -1, seconds), "declined")
+        raise CallFailed(text)
 
     def end(self, ended: Ended, status: ev.ExecStatus | None = None) -> None:
         """Show how it ended; its exit code says which way, unless somebody declined it."""

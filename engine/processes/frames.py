@@ -43,6 +43,8 @@ class Ended(msgspec.Struct, frozen=True):
     exit_code: int
     seconds: float
     timed_out: bool = False
+    failed: bool = False
+    """Whether it could not start, or a signal ended it; `output` says so then."""
 
 
 def shorten(text: str, policy: Truncation) -> str:
