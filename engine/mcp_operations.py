@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,7 +16,6 @@ from engine.calls.mcp import CallMcp, KeepMcpApproval, ListMcp, McpAnswer, ReadM
 from engine.config import ConfigError
 from engine.mcp import approval, config, results
 from engine.mcp.errors import McpFailed
-from engine.mcp.keep import keep_approval
 from engine.mcp.server import Status
 from engine.mcp.servers import CallFailure, Servers
 from engine.turn.ops import Op
@@ -42,10 +42,11 @@ class ThreadServers(Servers):
     def status(self, name: str, status: Status, error: str | None) -> None:
         """Let clients know; nobody listens yet to a thread that waits for the servers it requires."""
         update = ev.McpStartupUpdate(server=name, status=codec.open_json({"state": status, "error": error}))
-        if self._held is None:
-            self._thread.tell(update)
-        else:
+        if self._held is not None:
             self._held.append(update)
+            return
+        with suppress(anyio.ClosedResourceError):  # the thread is ending, nobody hears of it any more
+            self._thread.tell(update)
 
     async def required(self) -> None:
         """Wait for the servers that the thread cannot do without.
@@ -106,7 +107,8 @@ class ThreadServers(Servers):
             if turn_id is not None and thread.overlay.open_turn_id == turn_id:
                 thread.record([event])
 
-        thread.post(record)
+        with suppress(anyio.ClosedResourceError):
+            thread.post(record)
 
 
 async def _call(thread: Thread, op: CallMcp) -> McpAnswer:
@@ -114,7 +116,8 @@ async def _call(thread: Thread, op: CallMcp) -> McpAnswer:
 
     def progress(message: str | None) -> None:
         if message is not None:
-            thread.tell(ev.McpToolCallProgress(call_id=op.call_id, message=message))
+            with suppress(anyio.ClosedResourceError):
+                thread.tell(ev.McpToolCallProgress(call_id=op.call_id, message=message))
 
     meta = {"x-codex-turn-metadata": msgspec.json.decode(thread.turn_metadata), "threadId": thread.id}
     try:
@@ -128,6 +131,8 @@ async def _call(thread: Thread, op: CallMcp) -> McpAnswer:
 
 
 async def _keep(thread: Thread, op: KeepMcpApproval) -> None:
+    from engine.mcp.keep import keep_approval  # edits a file: rare, and heavy to import
+
     home = thread.turn_settings.config.home
     try:
         await anyio.to_thread.run_sync(keep_approval, home, op.server, op.tool)
