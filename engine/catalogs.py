@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine import account, config
 from engine import skills as skill_files
+from engine.commands.rules import load_rules
 from engine.config import Config
 from engine.errors import BadRequest
 from engine.model import catalog
@@ -52,6 +53,21 @@ class Catalogs:
         from engine.model import usage  # the HTTP client is heavy, and most processes never ask
 
         return await usage.read(self.load(self._cwd).chatgpt_base_url, login, self._user_agent())
+
+    def config_warnings(self) -> list[p.ConfigWarningNotification]:
+        """What of the configuration is left aside because it cannot be read."""
+        problem = load_rules(self._home).problem
+        if problem is None:
+            return []
+        place = p.TextPosition(line=problem.line, column=problem.column)
+        return [
+            p.ConfigWarningNotification(
+                summary="Error parsing rules; custom rules not applied.",
+                details=str(problem),
+                path=str(problem.path),
+                range=p.TextRange(start=place, end=place),
+            )
+        ]
 
     def models(self, params: p.ModelListParams) -> p.ModelListResponse:
         """A page of models.

@@ -23,7 +23,7 @@ from engine.filing import Filing
 from engine.identity import user_agent
 from engine.index import Index
 from engine.mcp_methods import McpMethods
-from engine.notes import Sink
+from engine.notes import Notification, Only, Sink
 from engine.operations import Operations
 from engine.processes.command_exec import Commands
 from engine.reading import Reading
@@ -100,7 +100,9 @@ class Host:
         return user_agent(self.originator, name, version, os.environ)
 
     def client_ready(self, connection_id: int) -> None:
-        """A client sent `initialized`; nothing waits for it yet."""
+        """A client sent `initialized`: it hears what is wrong with the configuration."""
+        for warning in self.catalogs.config_warnings():
+            self.sink.publish(Notification("configWarning", warning, Only(connection_id)))
 
     def client_gone(self, connection_id: int) -> None:
         """A connection was closed; its threads stay loaded and their turns run on, its own commands end."""
