@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine import account, config
 from engine import skills as skill_files
-from engine.commands.rules import load_rules
 from engine.config import Config
+from engine.config_warnings import config_warnings
 from engine.errors import BadRequest
 from engine.model import catalog
 from projections import protocol as p
@@ -56,18 +56,7 @@ class Catalogs:
 
     def config_warnings(self) -> list[p.ConfigWarningNotification]:
         """What of the configuration is left aside because it cannot be read."""
-        problem = load_rules(self._home).problem
-        if problem is None:
-            return []
-        place = p.TextPosition(line=problem.line, column=problem.column)
-        return [
-            p.ConfigWarningNotification(
-                summary="Error parsing rules; custom rules not applied.",
-                details=str(problem),
-                path=str(problem.path),
-                range=p.TextRange(start=place, end=place),
-            )
-        ]
+        return config_warnings(self._home, self._flags, self._cwd)
 
     def models(self, params: p.ModelListParams) -> p.ModelListResponse:
         """A page of models.

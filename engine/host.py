@@ -80,7 +80,7 @@ class Host:
         self.reading = Reading(self.threads)
         self.edits = Edits(self.threads, clock)
         self.filing = Filing(self.threads, clock)
-        self.mcp = McpMethods(self.threads, self.catalogs, cwd)
+        self.mcp = McpMethods(self.threads, self.catalogs, cwd, sink, tasks)
         self.commands = Commands(self.catalogs.load, cwd)
 
     @property

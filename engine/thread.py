@@ -25,6 +25,7 @@ from engine.approvals import Grants, Judge
 from engine.calls.toolbox import Toolbox
 from engine.clock import Clock
 from engine.commands.rules import load_rules
+from engine.config import rule_folders
 from engine.context.environment import user_shell
 from engine.errors import EngineError
 from engine.inbox import Answer
@@ -245,7 +246,6 @@ class Thread:
 
     async def start(self, turn_id: str, settings: Settings, kind: TurnKind, main: Callable[[Turn], Script]) -> None:
         """Run a turn with these settings. Owner only; no turn may be open."""
-        self.catch_up()
         self.kind = kind
         self._turn_id = turn_id
         self.mcp.refresh()
@@ -266,7 +266,7 @@ class Thread:
             self.usage = msgspec.structs.replace(self.usage, info=self.journal.state.usage.info)
 
     def _toolbox(self, settings: Settings) -> Toolbox:
-        judge = Judge(settings, self.grants, load_rules(settings.config.home))
+        judge = Judge(settings, self.grants, load_rules(*rule_folders(settings.config)))
         return Toolbox(self.id, settings, judge, user_shell(), self.mcp)
 
     async def tell_model(self, message: ev.Message) -> None:

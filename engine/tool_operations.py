@@ -15,6 +15,7 @@ from engine import generated_images
 from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
 from engine.commands.rules import Rules, append_rule, load_rules
+from engine.config import rule_folders
 from engine.context.user_input import guessed_type, image_url
 from engine.errors import os_reason
 from engine.mcp_operations import MCP_OPERATIONS
@@ -70,7 +71,7 @@ async def _exec(thread: Thread, op: Exec) -> Executed:
             running, shown.chunk, lambda ended: thread.tell(*shown.end(ended, ended.session.seconds))
         )
     done = await thread.processes.collect(running, op.yield_ms)
-    return Executed(done.text, done.seconds, done.exit_code, number)
+    return Executed(done.text, done.seconds, done.exit_code, number, thread.processes.crowd)
 
 
 class _Shown:
@@ -169,9 +170,9 @@ async def _type(thread: Thread, op: Type) -> Executed:
 
 
 async def _allow_prefix(thread: Thread, op: AllowPrefix) -> Rules:
-    home = thread.turn_settings.config.home
-    await anyio.to_thread.run_sync(append_rule, home, op.words)
-    return await anyio.to_thread.run_sync(load_rules, home)
+    config = thread.turn_settings.config
+    await anyio.to_thread.run_sync(append_rule, config.home, op.words)
+    return await anyio.to_thread.run_sync(load_rules, *rule_folders(config))
 
 
 async def _verify(thread: Thread, op: VerifyPatch) -> Verified:

@@ -16,7 +16,7 @@ from engine.patch.plan import resolve
 from engine.patch.shell import shell_form
 from engine.processes import frames
 from engine.processes.shells import resolve_shell
-from engine.processes.store import call_yield_ms, poll_yield_ms
+from engine.processes.store import WARN_AT, call_yield_ms, poll_yield_ms
 from engine.turn.machine import Run, Script, Turn
 from engine.turn.replies import CallFailed
 from engine.wording import I32, U64, USIZE
@@ -80,6 +80,13 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
             begun=permit.asked,
         )
     )
+    if done.crowd:
+        warning = (
+            f"The maximum number of unified exec processes you can keep open is {WARN_AT} and you currently have "
+            f"{done.crowd} processes open. Reuse older processes or close them to prevent automatic pruning of old "
+            "processes"
+        )
+        turn.beside.append(ev.Message(role="user", content=(ev.InputText(f"Warning: {warning}"),)))
     return _frame(box, turn, done, given.max_output_tokens)
 
 

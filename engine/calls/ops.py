@@ -27,12 +27,16 @@ class Exec(Op, frozen=True, kw_only=True):
 
 
 class Executed(msgspec.Struct, frozen=True):
-    """What a look at a command gave; `exit_code` is None while it runs, `number` its session id."""
+    """What a look at a command gave; `exit_code` is None while it runs, `number` its session id.
+
+    `crowd` is how many commands run when those are too many, else 0.
+    """
 
     text: str
     seconds: float
     exit_code: int | None
     number: int
+    crowd: int = 0
 
 
 class RunShell(Op, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Configuration: config.toml of the reference as it is, flags, profiles, project layers and trust."""
 
-from engine.config.config import Config, WorkspaceWrite, load
+from engine.config.config import Config, WorkspaceWrite, load, rule_folders
 from engine.config.errors import ConfigError, os_error
 from engine.config.features import FEATURES, Feature
 from engine.config.layers import Layer, parse_flag
@@ -23,5 +23,6 @@ __all__ = [
     "parse_flag",
     "project_root",
     "record_trusted",
+    "rule_folders",
     "trust_root",
 ]

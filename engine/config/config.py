@@ -127,10 +127,20 @@ def load(
     return _typed(home, cwd, root, trust, layers, table, known, wanted)
 
 
-def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:
-    """`.codex/config.toml` of every folder from the root down to the cwd, the user's own home left out."""
+def rule_folders(config: Config) -> list[Path]:
+    """Where `rules` folders are looked for: CODEX_HOME, and the `.codex` folders of a trusted project."""
+    trusted = config.trust == "trusted"
+    return [config.home, *(_project_folders(config.home, config.cwd, config.project_root) if trusted else ())]
+
+
+def _project_folders(home: Path, cwd: Path, root: Path) -> list[Path]:
+    """The `.codex` of every folder from the root down to the cwd, there or not, the user's own home left out."""
     way = [folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
-    folders = [folder / ".codex" for folder in reversed(way) if folder / ".codex" != home]
+    return [folder / ".codex" for folder in reversed(way) if folder / ".codex" != home]
+
+
+def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:
+    folders = _project_folders(home, cwd, root)
     return [layer for folder in folders if (layer := read_layer("project", folder / "config.toml"))]
 
 

@@ -143,9 +143,9 @@ class Store:
         """By session id, the least recently used first."""
 
     @property
-    def crowded(self) -> bool:
-        """Whether the model should be warned about the number of its commands."""
-        return len(self._kept) >= WARN_AT
+    def crowd(self) -> int:
+        """The number of running commands when the model should be warned about it, else 0."""
+        return len(self._kept) if len(self._kept) >= WARN_AT else 0
 
     def reserve(self) -> int:
         """A free session id of four or five digits; for `start`."""
