@@ -84,7 +84,7 @@ async def compact(thread: Thread, turn_id: str, clock: Clock) -> None:
     if thread.running:
         thread.after_turn(lambda: compact(thread, turn_id, clock))
         return
-    setup = turn_setup(thread, turn_id, None, thread.settings, clock)
+    setup = msgspec.structs.replace(turn_setup(thread, turn_id, None, thread.settings, clock), warnings=())
     await thread.start(turn_id, thread.settings, "compact", lambda turn: compact_turn(turn, setup))
 
 
@@ -130,6 +130,7 @@ def not_steerable(kind: str) -> BadRequest:
 
 def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: Settings, clock: Clock) -> TurnSetup:
     """What a regular turn is given: the context that is new or changed, and the limits it runs under."""
+    thread.catch_up()
     environment = observe(clock)
     window = thread.journal.state.window
     return TurnSetup(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from tests.interop.history import asked, conversation, events
@@ -83,8 +86,10 @@ def test_a_thread_that_we_have_loaded_takes_in_what_the_reference_wrote(place: P
         thread_id = ours.start()
         model.say("the first answer")
         first = ours.turn(thread_id, "the first question")
+        elsewhere = place.root / "elsewhere"
+        elsewhere.mkdir()
         with Peer("reference", place) as reference:
-            resumed(reference, thread_id)
+            resumed(reference, thread_id, cwd=str(elsewhere))
             model.say("the second answer")
             second = reference.turn(thread_id, "the second question")
         assert [turn["id"] for turn in resumed(ours, thread_id)["thread"]["turns"]] == [first, second]
@@ -92,10 +97,16 @@ def test_a_thread_that_we_have_loaded_takes_in_what_the_reference_wrote(place: P
         assert replay["tokenUsage"]["total"]["totalTokens"] == 240
         model.say("the third answer")
         third = ours.turn(thread_id, "the third question")
-        assert conversation(asked(model)[-1].json["input"])[-3:] == [
+        given = asked(model)[-1].json["input"]
+        assert conversation(given)[-3:] == [
             ("user", "the second question"),
             ("assistant", "the second answer"),
             ("user", "the third question"),
+        ]
+        assert re.findall("<cwd>([^<]*)", json.dumps(given)) == [
+            str(place.workspace),
+            str(elsewhere),
+            str(place.workspace),
         ]
         usage = ours.wait(
             "thread/tokenUsage/updated",
