@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from projections import protocol as p
+from projections.turn_render import render
 from projections.turn_rows import RowList, TurnRow
-from projections.turns import TurnTable, render
+from projections.turns import TurnTable
 from rollouts import codec
 from rollouts.log import Log
 

@@ -7,16 +7,13 @@ the log (`turn_pages`). The fold decides where an event goes, once, for both.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from projections import protocol as p
-from projections.item_parts import error_info
-from projections.items import event_item, own_id
-from projections.messages import hook_prompt
+from projections.turn_render import place, render, shows
 from projections.turn_rows import RowList, Rows, Slots, TurnRow
 from rollouts import codec
 from rollouts import events as ev
@@ -206,16 +203,16 @@ class TurnTable:
         return self._in_current(event)
 
     def _in_current(self, event: object) -> TurnRow | None:
-        if not _shows(event):
+        if not shows(event):
             return None
         row = self._current()
-        _place(row.slots, row.id, event)
+        place(row.slots, row.id, event)
         return row
 
     def _in_named(self, event: Any) -> TurnRow | None:
-        row = self._find(event.turn_id) if _shows(event) else None
+        row = self._find(event.turn_id) if shows(event) else None
         if row is not None:
-            _place(row.slots, row.id, event)
+            place(row.slots, row.id, event)
         return row
 
     def _in_named_or_current(self, event: Any) -> TurnRow | None:
@@ -278,90 +275,6 @@ def affects_turn(info: ev.ErrorInfo | None) -> bool:
     """Whether an error of this kind fails the turn it falls into."""
     kind = info if isinstance(info, str) or info is None else next(iter(info), None)
     return kind not in _NO_FAILURE
-
-
-def render(row: TurnRow, events: Iterable[object]) -> p.Turn:
-    """The turn of a row from exactly the events that were folded into it, in order."""
-    slots = Slots(row.slots.first)
-    items: list[p.ThreadItem] = []
-    positions: dict[str, int] = {}
-    error = None
-    for event in events:
-        if isinstance(event, ev.ErrorEvent):
-            error = p.TurnError(message=event.message, codex_error_info=error_info(event.codex_error_info))
-            continue
-        place = _place(slots, row.id, event)
-        item = event_item(event, place.item_id)
-        if item is None:
-            raise ValueError(f"{type(event).__name__} shows nothing and belongs to no turn")
-        if place.how == "added":
-            positions.setdefault(place.item_id, len(items))
-            items.append(item)
-        elif place.how == "replaced":
-            items[positions[place.item_id]] = item
-        else:
-            items[-1] = _joined(items[-1], item)
-    return p.Turn(
-        id=row.id,
-        items=items,
-        status=row.status,
-        error=error,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        duration_ms=row.duration_ms,
-    )
-
-
-def _joined(last: p.ThreadItem, more: p.ThreadItem) -> p.ThreadItem:
-    """Neighbouring reasoning is one item."""
-    if not isinstance(last, p.ReasoningThreadItem) or not isinstance(more, p.ReasoningThreadItem):
-        raise TypeError("only reasoning joins")
-    return p.ReasoningThreadItem(id=last.id, summary=last.summary + more.summary, content=last.content + more.content)
-
-
-_REASONING = (ev.AgentReasoning, ev.AgentReasoningRawContent)
-
-
-def _shows(event: object) -> bool:
-    """Whether an event makes or changes an item, told without building it."""
-    match event:
-        case ev.AgentMessage():
-            return bool(event.message)
-        case ev.AgentReasoning() | ev.AgentReasoningRawContent():
-            return bool(event.text)
-        case ev.Message():
-            return bool(hook_prompt(event))
-        case ev.GuardianAssessment() | ev.ItemStarted() | ev.ItemCompleted():
-            return own_id(event) is not None
-        case _:
-            return True
-
-
-class _Place(msgspec.Struct, frozen=True):
-    """Where an item goes: at the end, in place of the one with its id, or into the last, which takes reasoning."""
-
-    how: Literal["added", "replaced", "joined"]
-    item_id: str = ""
-
-
-def _place(slots: Slots, turn_id: str, event: object) -> _Place:
-    """Give the event's item its id and its place in the turn."""
-    if isinstance(event, _REASONING):
-        return _Place("joined") if slots.reasoning else _Place("added", slots.number(reasoning=True))
-    item_id = own_id(event)
-    if isinstance(event, ev.Message):
-        item_id = event.id or _made_id(turn_id, len(slots))
-    if item_id is None:
-        return _Place("added", slots.number(reasoning=False))
-    item = event.item if isinstance(event, ev.ItemStarted | ev.ItemCompleted) else None
-    added = slots.put(item_id, reasoning=isinstance(item, ev.ReasoningItem))
-    return _Place("added" if added else "replaced", item_id)
-
-
-def _made_id(turn_id: str, position: int) -> str:
-    """A UUID for a hook prompt, whose own id is not written; the same whenever the turn is rebuilt."""
-    digest = hashlib.blake2b(f"{turn_id}/{position}".encode(), digest_size=16).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:]}"
 
 
 _IN_CURRENT = (
