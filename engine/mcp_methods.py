@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import msgspec
+from anyio.abc import TaskGroup
+from msgspec import UNSET
 
 from engine.catalogs import Catalogs
-from engine.errors import BadRequest, Internal
-from engine.mcp import config
+from engine.errors import BadRequest, Internal, os_reason
+from engine.inbox import Answer
+from engine.mcp import config, credentials
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import McpFailed
 from engine.mcp.results import present
 from engine.mcp.servers import Servers, started
+from engine.notes import Everyone, Notification, Sink
 from engine.threads import Threads
 from projections import protocol as p
+
+LOGIN_SECONDS = 300
+"""How long a login waits for the user."""
 
 
 class McpMethods:
     """Commands about MCP servers, with a thread or without."""
 
-    def __init__(self, threads: Threads, catalogs: Catalogs, cwd: Path) -> None:
+    def __init__(self, threads: Threads, catalogs: Catalogs, cwd: Path, sink: Sink, tasks: TaskGroup) -> None:
         self._threads = threads
+        self._sink = sink
+        self._tasks = tasks
         self._catalogs = catalogs
         self._cwd = cwd
 
@@ -47,7 +58,8 @@ class McpMethods:
         wanted = len(names) if params.limit is None else max(params.limit, 1)
         end = min(start + wanted, len(names))
         chosen = {name: configs[name] for name in names[start:end]}
-        async with started(chosen) as servers:
+        async with started(chosen, self._threads.layout.path) as servers:
+            statuses = await self._auth_statuses(chosen)
             await servers.settled()
             resources: dict[str, list[Any]] = {}
             templates: dict[str, list[Any]] = {}
@@ -60,11 +72,22 @@ class McpMethods:
                     tools=_tools(servers, name),
                     resources=_typed(resources.get(name, ()), p.Resource),
                     resource_templates=_typed(templates.get(name, ()), p.ResourceTemplate),
-                    auth_status=auth_status(each),
+                    auth_status=statuses[name],
                 )
-                for name, each in chosen.items()
+                for name in chosen
             ]
         return p.ListMcpServerStatusResponse(data=data, next_cursor=str(end) if end < len(names) else None)
+
+    async def _auth_statuses(self, servers: Mapping[str, ServerConfig]) -> dict[str, p.McpAuthStatus]:
+        found: dict[str, p.McpAuthStatus] = {}
+
+        async def ask(server: ServerConfig) -> None:
+            found[server.name] = await auth_status(server, self._threads.layout.path)
+
+        async with anyio.create_task_group() as tasks:
+            for server in servers.values():
+                tasks.start_soon(ask, server)
+        return found
 
     async def read(self, params: p.McpResourceReadParams) -> p.McpResourceReadResponse:
         """Read a resource, through the servers of a thread or through one that is started for it.
@@ -111,18 +134,51 @@ class McpMethods:
         for thread, servers in fresh:
             thread.mcp.replace_later(servers)
 
-    def login(self, params: p.McpServerOauthLoginParams) -> p.McpServerOauthLoginResponse:
-        """Begin a login.
+    async def login(self, params: p.McpServerOauthLoginParams) -> p.McpServerOauthLoginResponse:
+        """Begin a login; clients hear how it ends.
 
         :raises BadRequest: no such server, or none that one could log in to
-        :raises Internal: the server knows no login
+        :raises Internal: the server knows no login, or refuses to begin one
         """
-        server = self.configured().get(params.name)
+        catalog = self._catalogs.load(self._cwd)
+        server = config.servers(catalog).get(params.name)
         if server is None:
             raise BadRequest(f"No MCP server named '{params.name}' found.")
         if server.url is None:
             raise BadRequest("OAuth login is only supported for streamable HTTP servers.")
-        raise Internal(f"failed to login to MCP server '{params.name}': No authorization support detected")
+        address: Answer[str] = Answer()
+        port = catalog.get("mcp_oauth_callback_port", 0)
+        self._tasks.start_soon(self._log_in, server, server.url, params, port, address)
+        return p.McpServerOauthLoginResponse(authorization_url=await address.wait())
+
+    async def _log_in(
+        self, server: ServerConfig, url: str, params: p.McpServerOauthLoginParams, port: int, address: Answer[str]
+    ) -> None:
+        told = False
+
+        def show(found: str) -> None:
+            nonlocal told
+            told = True
+            address.set(found)
+
+        failure: str | None = None
+        limit = LOGIN_SECONDS if params.timeout_secs is None else max(params.timeout_secs, 1)
+        with anyio.move_on_after(limit) as scope:
+            try:
+                await _login(self._threads.layout.path, server, url, params.scopes, port, show)
+            except McpFailed as error:
+                failure = error.text
+            except OSError as error:
+                failure = os_reason(error)
+        if scope.cancelled_caught:
+            failure = "timed out waiting for OAuth callback"
+        if not told:
+            address.fail(Internal(f"failed to login to MCP server '{server.name}': {failure}"))
+            return
+        done = p.McpServerOauthLoginCompletedNotification(
+            name=server.name, success=failure is None, error=UNSET if failure is None else failure
+        )
+        self._sink.publish(Notification("mcpServer/oauthLogin/completed", done, Everyone()))
 
     @asynccontextmanager
     async def _servers(self, thread_id: str | None, name: str) -> AsyncIterator[Servers]:
@@ -130,15 +186,41 @@ class McpMethods:
             yield self._threads.get(thread_id).mcp
             return
         configs = self.configured()
-        async with started({name: configs[name]} if name in configs else {}) as servers:
+        async with started({name: configs[name]} if name in configs else {}, self._threads.layout.path) as servers:
             yield servers
 
 
-def auth_status(server: ServerConfig) -> p.McpAuthStatus:
+async def _login(
+    home: Path, server: ServerConfig, url: str, scopes: list[str] | None, port: int, show: Callable[[str], None]
+) -> None:
+    from engine.mcp.discovery import authorization_server  # HTTP and the SDK: only for those who need them
+
+    if await authorization_server(url, server.http_headers) is None:
+        raise McpFailed("No authorization support detected")
+    login = await anyio.to_thread.run_sync(_import_login)
+    asked = scopes or (None if server.scopes is None else list(server.scopes))
+    await login(home, server, url, asked, port, show)
+
+
+def _import_login() -> Callable[..., Awaitable[None]]:
+    from engine.mcp.login import login
+
+    return login
+
+
+async def auth_status(server: ServerConfig, home: Path) -> p.McpAuthStatus:
     """How requests to a server are authorised."""
+    if server.url is None:
+        return "unsupported"
     if server.bearer_token_env_var is not None or "authorization" in map(str.lower, server.http_headers):
         return "bearerToken"
-    return "unsupported"
+    if not server.enabled:
+        return "unsupported"
+    if credentials.load(home, server.name, server.url) is not None:
+        return "oAuth"
+    from engine.mcp.discovery import authorization_server
+
+    return "unsupported" if await authorization_server(server.url, server.http_headers) is None else "notLoggedIn"
 
 
 def _start(cursor: str | None, count: int) -> int:

@@ -34,7 +34,8 @@ class ThreadServers(Servers):
     """The servers of a thread, which tell its clients how they are and may ask them."""
 
     def __init__(self, thread: Thread) -> None:
-        super().__init__(config.servers(thread.settings.config), self)
+        known = thread.settings.config
+        super().__init__(config.servers(known), known.home, self)
         self._thread = thread
         self._questions: set[anyio.CancelScope] = set()
         self._held: list[ev.Body] | None = [] if any(each.config.required for each in self) else None

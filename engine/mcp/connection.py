@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import anyio
@@ -26,6 +27,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
+from engine.mcp.auth import stored_login
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import CLOSED, McpFailed, seconds
 
@@ -111,11 +113,12 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    config: ServerConfig, environment: Mapping[str, str], inbound: Inbound, auth: httpx2.Auth | None = None
+    config: ServerConfig, environment: Mapping[str, str], home: Path, inbound: Inbound
 ) -> AsyncIterator[Connection]:
     """Start or reach a server and talk to it; on exit its process is gone.
 
     :param environment: variables of this process, of which the server gets those it is meant to have
+    :param home: where logins are kept
     :raises McpFailed: the configuration cannot work
     :raises OSError: the program does not start
     """
@@ -123,7 +126,7 @@ async def connect(
         if config.url is None:
             streams = await stack.enter_async_context(_stdio(config, environment))
         else:
-            streams = await stack.enter_async_context(_http(config, config.url, environment, auth))
+            streams = await stack.enter_async_context(_http(config, config.url, environment, home))
         dispatcher: JSONRPCDispatcher[TransportContext] = JSONRPCDispatcher(*streams)
         connection = Connection(config, dispatcher)
         tasks = await stack.enter_async_context(anyio.create_task_group())
@@ -235,12 +238,12 @@ async def _log_lines(name: str, pipe: int) -> None:
 
 
 @asynccontextmanager
-async def _http(
-    config: ServerConfig, url: str, environment: Mapping[str, str], auth: httpx2.Auth | None
-) -> AsyncIterator[Streams]:
+async def _http(config: ServerConfig, url: str, environment: Mapping[str, str], home: Path) -> AsyncIterator[Streams]:
+    known = headers(config, environment)
+    auth = None if "authorization" in map(str.lower, known) else stored_login(home, config.name, url)
     timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)  # how long an answer may take is said for each request
     async with (
-        _Client(headers=headers(config, environment), timeout=timeout, auth=auth) as client,
+        _Client(headers=known, timeout=timeout, auth=auth) as client,
         streamable_http_client(url, http_client=client) as streams,
     ):
         yield cast("Streams", streams)

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
@@ -23,8 +24,6 @@ from engine.mcp.results import present
 from projections import protocol as p
 
 if TYPE_CHECKING:
-    import httpx2
-
     from engine.mcp.connection import Connection, OnProgress
 
 MAX_PAGES = 100
@@ -49,7 +48,7 @@ class Watcher(Protocol):
 class Server:
     """One server; made for each start."""
 
-    def __init__(self, config: ServerConfig, environment: Mapping[str, str], watcher: Watcher) -> None:
+    def __init__(self, config: ServerConfig, environment: Mapping[str, str], home: Path, watcher: Watcher) -> None:
         self.config = config
         self.settled = anyio.Event()
         """Set once it is known whether the server works."""
@@ -58,8 +57,8 @@ class Server:
         self.tools: list[p.Tool] = []
         """What it offers, in its order; also what the configuration hides."""
         self.instructions: str | None = None
-        self.auth: httpx2.Auth | None = None
         self._environment = environment
+        self._home = home
         self._watcher = watcher
         self._connection: Connection | None = None
         self._scope = anyio.CancelScope()
@@ -99,7 +98,7 @@ class Server:
         while True:
             self._again = anyio.Event()
             failure: McpFailed | None = None
-            async with connect(self.config, self._environment, self, self.auth) as connection:
+            async with connect(self.config, self._environment, self._home, self) as connection:
                 try:
                     await self._begin(connection)
                     await self._stay(connection)

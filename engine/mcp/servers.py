@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -28,12 +29,14 @@ class Servers:
     """The servers of a thread.
 
     :param configs: all configured servers, those that are switched off too
+    :param home: where logins are kept
     """
 
-    def __init__(self, configs: Mapping[str, ServerConfig], watcher: Watcher) -> None:
+    def __init__(self, configs: Mapping[str, ServerConfig], home: Path, watcher: Watcher) -> None:
         self.configs = configs
         self.remembered: set[tuple[str, str]] = set()
         """Tools, as (server, tool), that the user allowed for the rest of the session."""
+        self._home = home
         self._watcher = watcher
         self._running = self._made()
         self._tasks: TaskGroup | None = None
@@ -62,9 +65,8 @@ class Servers:
         self.start(self._tasks)
 
     def _made(self) -> dict[str, Server]:
-        return {
-            name: Server(config, os.environ, self._watcher) for name, config in self.configs.items() if config.enabled
-        }
+        switched_on = [config for config in self.configs.values() if config.enabled]
+        return {config.name: Server(config, os.environ, self._home, self._watcher) for config in switched_on}
 
     async def settled(self) -> None:
         """Return when it is known of all servers whether they work."""
@@ -207,9 +209,9 @@ class CallFailure(McpFailed):
 
 
 @asynccontextmanager
-async def started(configs: Mapping[str, ServerConfig]) -> AsyncIterator[Servers]:
+async def started(configs: Mapping[str, ServerConfig], home: Path) -> AsyncIterator[Servers]:
     """Servers that belong to no thread: they start here and are gone afterwards."""
-    servers = Servers(configs, _Nobody())
+    servers = Servers(configs, home, _Nobody())
     failed: Exception | None = None
     async with anyio.create_task_group() as tasks:
         servers.start(tasks)

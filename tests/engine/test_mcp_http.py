@@ -36,7 +36,7 @@ def url() -> Iterator[str]:
 
 @asynccontextmanager
 async def running(table: Mapping[str, Any], watcher: Watcher | None = None) -> AsyncIterator[Servers]:
-    servers = Servers({"h": server("h", table)}, watcher or Watcher())
+    servers = Servers({"h": server("h", table)}, Path("/nonexistent"), watcher or Watcher())
     async with anyio.create_task_group() as tasks:
         servers.start(tasks)
         with anyio.fail_after(30):

@@ -46,7 +46,7 @@ def plain(folder: Path, mode: str = "good", name: str = "plain", **table: Any) -
 
 @asynccontextmanager
 async def running(*configs: ServerConfig, watcher: Watcher | None = None) -> AsyncIterator[Servers]:
-    servers = Servers({each.name: each for each in configs}, watcher or Watcher())
+    servers = Servers({each.name: each for each in configs}, Path("/nonexistent"), watcher or Watcher())
     async with anyio.create_task_group() as tasks:
         servers.start(tasks)
         with anyio.fail_after(30):
@@ -275,7 +275,7 @@ async def test_no_process_is_left_behind(tmp_path: Path) -> None:
 
 async def test_a_start_that_is_given_up_is_told_as_cancelled(tmp_path: Path) -> None:
     watcher = Watcher()
-    servers = Servers({"plain": plain(tmp_path, "hang")}, watcher)
+    servers = Servers({"plain": plain(tmp_path, "hang")}, tmp_path, watcher)
     async with anyio.create_task_group() as tasks:
         servers.start(tasks)
         while not (tmp_path / "plain.log").exists():

@@ -29,7 +29,7 @@ async def reload(ctx: Context, params: None) -> Reply:
 
 async def oauth_login(ctx: Context, params: p.McpServerOauthLoginParams) -> Reply:
     """The start of a login."""
-    return Reply(ctx.engine.mcp.login(params))
+    return Reply(await ctx.engine.mcp.login(params))
 
 
 HANDLERS: dict[str, Handler] = {

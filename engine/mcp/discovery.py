@@ -1,0 +1,89 @@
+"""Does an MCP server over HTTP know OAuth, and where: its metadata, looked for where the reference looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+TIMEOUT_SECONDS = 5.0
+_HEADERS = {"mcp-protocol-version": "2024-11-05"}
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """The part of an authorisation server's metadata (RFC 8414) that is needed."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+
+
+async def authorization_server(url: str, headers: dict[str, str] | None = None) -> Metadata | None:
+    """The authorisation server of an MCP server; None if it tells of none, or nothing in time.
+
+    A server that names another one for its protected resource (RFC 9728) is believed.
+    """
+    limits = httpx2.Timeout(TIMEOUT_SECONDS)
+    async with httpx2.AsyncClient(headers={**(headers or {}), **_HEADERS}, timeout=limits) as client:
+        for place in _server_places(url):
+            if found := _metadata(await _get(client, place)):
+                return found
+        for place in _resource_places(url):
+            for issuer in _issuers(await _get(client, place)):
+                for known in (*_server_places(issuer), *_openid_places(issuer)):
+                    if found := _metadata(await _get(client, known)):
+                        return found
+    return None
+
+
+async def _get(client: httpx2.AsyncClient, url: str) -> Any:
+    """The JSON at an address; None for anything else."""
+    try:
+        response = await client.get(url)
+        return msgspec.json.decode(response.content) if response.status_code == 200 else None
+    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.DecodeError):
+        return None
+
+
+def _metadata(document: Any) -> Metadata | None:
+    try:
+        return msgspec.convert(document, Metadata)
+    except msgspec.ValidationError:
+        return None
+
+
+def _issuers(document: Any) -> list[str]:
+    named = document.get("authorization_servers") if isinstance(document, dict) else None
+    return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+
+
+def _server_places(url: str) -> Iterator[str]:
+    origin, path = _split(url)
+    known = "/.well-known/oauth-authorization-server"
+    if path:
+        yield f"{origin}{known}{path}"
+        yield f"{origin}{path}{known}"
+    yield f"{origin}{known}"
+
+
+def _openid_places(url: str) -> Iterator[str]:
+    origin, path = _split(url)
+    known = "/.well-known/openid-configuration"
+    if path:
+        yield f"{origin}{known}{path}"
+    yield f"{origin}{path}{known}"
+
+
+def _resource_places(url: str) -> Iterator[str]:
+    origin, path = _split(url)
+    known = "/.well-known/oauth-protected-resource"
+    if path:
+        yield f"{origin}{known}{path}"
+    yield f"{origin}{known}"
+
+
+def _split(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
