@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -59,3 +61,9 @@ def _known(name: str) -> bool:
     except (KeyError, ValueError, OSError):  # unknown, absolute or outside the zone folder, a folder
         return False
     return True
+
+
+def jitter() -> Iterator[float]:
+    """Factors for the delays between retries, so that clients do not retry in step."""
+    while True:
+        yield random.uniform(0.9, 1.1)

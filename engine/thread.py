@@ -11,8 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
@@ -23,10 +22,11 @@ from anyio.abc import TaskGroup
 
 from engine.approvals import Grants, Judge
 from engine.calls.toolbox import Toolbox
-from engine.clock import Clock
+from engine.clock import Clock, jitter
 from engine.commands.rules import load_rules
 from engine.config import rule_folders
 from engine.context.environment import user_shell
+from engine.errands import Errands
 from engine.errors import EngineError
 from engine.inbox import Answer
 from engine.journal import Journal
@@ -34,7 +34,6 @@ from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
 from engine.operations import Operations
 from engine.overlay import Overlay
-from engine.patch import files
 from engine.patch.stream import PatchStream
 from engine.patch.turn_diff import TurnDiff
 from engine.processes.store import Store
@@ -123,7 +122,6 @@ class Thread:
         self._internal = itertools.count(1)
         self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
         self._machine: Machine | None = None
-        self._scopes: dict[int, anyio.CancelScope] = {}
         self.kind: TurnKind | None = None
         """What kind of turn runs; None when none does."""
         self._told: list[ev.Message] = []
@@ -162,12 +160,6 @@ class Thread:
         """The background commands of the thread."""
         assert self._store is not None  # made when the owner starts
         return self._store
-
-    def turn_diff(self, turn_id: str) -> TurnDiff:
-        """The diff of a turn, begun anew for each one."""
-        if self.diffs is None or self.diffs[0] != turn_id:
-            self.diffs = (turn_id, TurnDiff(files.blob, files.shown))
-        return self.diffs[1]
 
     def post(self, action: Callable[[], Awaitable[None]]) -> None:
         """Let the owner run `action` after everything posted before it; returns at once."""
@@ -215,6 +207,7 @@ class Thread:
         """Own the thread until `close()`."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            self._errands = Errands(tasks)
             self._store = Store(tasks)
             self.mcp.start(tasks)
             tasks.start_soon(self._operations.opened, self)
@@ -252,7 +245,7 @@ class Thread:
         self.turn_settings = settings
         assert self._tasks is not None  # made when the owner starts
         self.workspaces.look(settings.cwd, self._tasks)
-        turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, _jitter(), self._toolbox(settings).serve)
+        turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, jitter(), self._toolbox(settings).serve)
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
         turn.told, self._told = self._told, []
@@ -302,7 +295,7 @@ class Thread:
             if isinstance(effect, Start):
                 self._start_operation(effect.key, effect.op)
             elif isinstance(effect, Cancel):
-                self._cancel(effect.key)
+                self._errands.cancel(effect.key)
         if finish:
             self.mcp.turn_over()
         if finish or any(isinstance(event, ev.Compacted) for event in events):
@@ -337,27 +330,12 @@ class Thread:
             self._storage.put(self.place, self.journal.entry)
             self._restorer.keep(self.id, self.journal)
 
-    def _cancel(self, key: int) -> None:
-        scope = self._scopes.pop(key, None)
-        if scope is not None:
-            scope.cancel()
-
     def _start_operation(self, key: int, op: Op) -> None:
-        assert self._tasks is not None
-        scope = self._scopes[key] = anyio.CancelScope()
-        self._tasks.start_soon(self._operate, scope, key, op)
-
-    async def _operate(self, scope: anyio.CancelScope, key: int, op: Op) -> None:
-        with scope:
-            result: object = None
-            failed: Exception | None = None
-            try:
-                result = await self._operations.run(self, op, lambda data: self._report(key, data))
-            except Exception as error:
-                failed = error
-            self._scopes.pop(key, None)
+        def done(result: object, failed: Exception | None) -> None:
             now = self.clock.now()
             self.post(lambda: self.feed(Done(now, key, result, failed)))
+
+        self._errands.start(key, lambda: self._operations.run(self, op, lambda data: self._report(key, data)), done)
 
     def beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something of the thread's own beside its turns; it ends with the thread."""
@@ -414,9 +392,7 @@ class Thread:
         if self.kind is not None and self.overlay.open_turn_id is None:
             self._publish([ev.TaskStarted(turn_id=self._turn_id)])
         self._over_with_turn()
-        for scope in self._scopes.values():
-            scope.cancel()
-        self._scopes.clear()
+        self._errands.cancel_all()
         turn_id = self.overlay.open_turn_id
         self._publish([ev.ErrorEvent(message=reason, codex_error_info="other")])
         if turn_id is not None:
@@ -424,9 +400,3 @@ class Thread:
             self._publish(
                 [ev.TaskComplete(turn_id=turn_id, last_agent_message=None, completed_at=int(now.timestamp()))]
             )
-
-
-def _jitter() -> Iterator[float]:
-    """Factors for the delays between retries, so that clients do not retry in step."""
-    while True:
-        yield random.uniform(0.9, 1.1)

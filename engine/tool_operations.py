@@ -23,6 +23,7 @@ from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import Verified
+from engine.patch.turn_diff import TurnDiff
 from engine.permissions.writable import can_write
 from engine.processes import frames
 from engine.processes.buffers import HeadTail, text
@@ -185,9 +186,16 @@ async def _verify(thread: Thread, op: VerifyPatch) -> Verified:
         raise CallFailed(refused.text) from refused
 
 
+def _turn_diff(thread: Thread, turn_id: str) -> TurnDiff:
+    """The diff of a turn, begun anew for each one."""
+    if thread.diffs is None or thread.diffs[0] != turn_id:
+        thread.diffs = (turn_id, TurnDiff(files.blob, files.shown))
+    return thread.diffs[1]
+
+
 async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     """Write the patch; not to be cut off half-way, so a cancelled turn waits for it."""
-    diff = thread.turn_diff(op.turn_id)
+    diff = _turn_diff(thread, op.turn_id)
     settings = thread.turn_settings
 
     def allowed(path: str) -> bool:
