@@ -38,6 +38,7 @@ class ThreadServers(Servers):
         super().__init__(config.servers(known), known.home, self)
         self._thread = thread
         self._questions: set[anyio.CancelScope] = set()
+        """Those asked in the running turn."""
         self._held: list[ev.Body] | None = [] if any(each.config.required for each in self) else None
 
     def status(self, name: str, status: Status, error: str | None) -> None:
@@ -46,8 +47,7 @@ class ThreadServers(Servers):
         if self._held is not None:
             self._held.append(update)
             return
-        with suppress(anyio.ClosedResourceError):  # the thread is ending, nobody hears of it any more
-            self._thread.tell(update)
+        self._tell(update)
 
     async def required(self) -> None:
         """Wait for the servers that the thread cannot do without.
@@ -64,7 +64,10 @@ class ThreadServers(Servers):
             question.cancel()
 
     async def elicit(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the clients, if the settings of the running turn let servers ask at all."""
+        """Ask the clients, if the settings of the running turn let servers ask at all.
+
+        :raises McpFailed: clients could not be asked that
+        """
         thread = self._thread
         if approval.trusts_all(thread.turn_settings) and approval.asks_nothing(params):
             return {"action": "accept", "content": {}}
@@ -73,8 +76,8 @@ class ThreadServers(Servers):
         turn_id = thread.overlay.open_turn_id
         try:
             question = approval.server_question(thread.id, turn_id, name, params)
-        except msgspec.ValidationError:
-            return {"action": "decline"}
+        except msgspec.ValidationError as error:
+            raise McpFailed(f"not a question: {error}") from error
         answer = await self._asked(name, turn_id, question)
         return {"action": "cancel"} if answer is None else approval.server_answer(answer)
 
@@ -84,32 +87,29 @@ class ThreadServers(Servers):
         """The answer; None when the turn ended first."""
         thread = self._thread
         scope = anyio.CancelScope()
-        self._questions.add(scope)
-        self._wait(
-            turn_id,
-            ev.ElicitationRequest(turn_id=turn_id, server_name=name, id=name, request=codec.open_json(question)),
-        )
+        if turn_id is not None:
+            self._questions.add(scope)
+        asked = ev.ElicitationRequest(turn_id=turn_id, server_name=name, id=name, request=codec.open_json(question))
+
+        async def record() -> None:
+            thread.record([asked])
+
         answer: p.McpServerElicitationRequestResponse | None = None
         try:
             with scope:
+                await thread.ask(record)  # clients hear that the turn waits before they hear what for
                 given = await thread.question("mcpServer/elicitation/request", question)
                 assert isinstance(given, p.McpServerElicitationRequestResponse)
                 answer = given
         finally:
             self._questions.discard(scope)
-            self._wait(turn_id, ev.QuestionClosed(call_id=name))
+            if not scope.cancelled_caught:
+                self._tell(ev.QuestionClosed(call_id=name))
         return answer
 
-    def _wait(self, turn_id: str | None, event: ev.Body) -> None:
-        """Show that the turn waits, or does not any more, as long as it is the one that runs."""
-        thread = self._thread
-
-        async def record() -> None:
-            if turn_id is not None and thread.overlay.open_turn_id == turn_id:
-                thread.record([event])
-
-        with suppress(anyio.ClosedResourceError):
-            thread.post(record)
+    def _tell(self, event: ev.Body) -> None:
+        with suppress(anyio.ClosedResourceError):  # the thread is ending, nobody hears of it any more
+            self._thread.tell(event)
 
 
 async def _call(thread: Thread, op: CallMcp) -> McpAnswer:
@@ -117,8 +117,7 @@ async def _call(thread: Thread, op: CallMcp) -> McpAnswer:
 
     def progress(message: str | None) -> None:
         if message is not None:
-            with suppress(anyio.ClosedResourceError):
-                thread.tell(ev.McpToolCallProgress(call_id=op.call_id, message=message))
+            thread.tell(ev.McpToolCallProgress(call_id=op.call_id, message=message))
 
     meta = {"x-codex-turn-metadata": msgspec.json.decode(thread.turn_metadata), "threadId": thread.id}
     try:

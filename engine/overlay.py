@@ -102,7 +102,11 @@ class Overlay:
         self.status = p.ActiveThreadStatus(active_flags=["waitingOnUserInput"])
 
     def _answered(self, event: ev.QuestionClosed) -> None:
-        self.status = p.ActiveThreadStatus(active_flags=[])
+        """Back to what it was; MCP servers may ask outside of turns."""
+        if self._builder is not None:
+            self.status = p.ActiveThreadStatus(active_flags=[])
+        elif self.status != SYSTEM_ERROR:
+            self.status = IDLE
 
     def _command_begun(self, event: ev.ExecCommandBegin) -> None:
         self._commands[event.call_id] = event.turn_id

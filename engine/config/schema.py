@@ -165,6 +165,8 @@ TOP_LEVEL = Section(
         "cli_auth_credentials_store": Choice(("file", "keyring", "auto", "ephemeral")),
         "skills": Section({"bundled": Section({"enabled": Flag()}), "include_instructions": Flag()}),
         "mcp_servers": TableOf(MCP_SERVER),
+        "mcp_oauth_callback_port": Whole("u16"),
+        "mcp_oauth_credentials_store": Choice(("auto", "file", "keyring")),
     }
 )
 

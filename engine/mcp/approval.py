@@ -7,13 +7,20 @@ elicitation, as if the server had done it; `_meta` tells clients that it is abou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from engine.mcp.tools import Hints, Tool
 from engine.settings import Settings
 from projections import protocol as p
+
+
+class _Field(msgspec.Struct):
+    """What a form may ask for: single values, or some of a list."""
+
+    type: Literal["string", "number", "integer", "boolean", "array"]
+
 
 REJECTED = "user rejected MCP tool call"
 CANCELLED = "user cancelled MCP tool call"
@@ -95,6 +102,8 @@ def server_question(
     }
     told |= {key: params[key] for key in ("requestedSchema", "url", "elicitationId") if key in params}
     question: p.McpServerElicitationRequestParams = msgspec.convert(told, p.McpServerElicitationRequestParams)
+    if isinstance(question, p.FormMcpServerElicitationRequestParams):
+        msgspec.convert(question.requested_schema.properties, dict[str, _Field])
     return question
 
 

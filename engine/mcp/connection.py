@@ -54,7 +54,10 @@ class Inbound(Protocol):
     """What a server may ask of us."""
 
     async def elicit(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the user; the result of `elicitation/create`."""
+        """Ask the user; the result of `elicitation/create`.
+
+        :raises McpFailed: that cannot be asked
+        """
 
     def tools_changed(self) -> None:
         """The server offers other tools now."""
@@ -153,7 +156,8 @@ async def _pump(
             case "roots/list":
                 return {"roots": []}
             case "elicitation/create":
-                return await inbound.elicit(params or {})
+                with suppress(McpFailed):
+                    return await inbound.elicit(params or {})
         raise MCPError(code=mcp_types.METHOD_NOT_FOUND, message=method)
 
     async def on_notify(

@@ -56,8 +56,11 @@ def call(ident: int, params: dict[str, Any]) -> None:
         case "die":
             os._exit(1)
         case "ask":
-            waiting[900] = lambda answer: out({"id": ident, "result": text(json.dumps(answer.get("result")))})
-            out({"id": 900, "method": "elicitation/create", "params": QUESTION})
+            waiting[900] = lambda answer: out(
+                {"id": ident, "result": text(json.dumps(answer.get("result") or answer["error"]))}
+            )
+            question = (params.get("arguments") or {}).get("question", QUESTION)
+            out({"id": 900, "method": "elicitation/create", "params": question})
             return
         case "grow":
             TOOLS.append({"name": "grown", "inputSchema": {"type": "object"}, "annotations": READ_ONLY})

@@ -307,11 +307,51 @@ async def test_a_server_asks_the_user_in_the_turn(home: Path) -> None:
     assert msgspec.json.decode(part["text"]) == {"action": "accept", "content": {"why": "so"}}
 
 
-async def test_where_nobody_may_be_asked_a_server_is_declined(home: Path) -> None:
+CONSENT = '{"question": {"message": "OK?", "requestedSchema": {"type": "object", "properties": {}}}}'
+
+
+async def test_where_nobody_may_be_asked_a_server_is_declined_unless_it_asks_for_consent_only(home: Path) -> None:
+    """Recorded."""
     async with bench(configure(home, top=FREE)) as engine:
-        [output] = await engine.calls(await engine.start(), ("ask", "{}"))
+        outputs = await engine.calls(await engine.start(), ("ask", "{}"), ("ask", CONSENT))
         assert not engine.sink.asked
-    assert "decline" in output
+    answers = [msgspec.json.decode(msgspec.json.decode(framed(output))[0]["text"]) for output in outputs]
+    assert answers == [{"action": "decline"}, {"action": "accept", "content": {}}]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        '{"message": "no form"}',
+        '{"message": "m", "requestedSchema": {"type": "object", "properties": {"a": {"type": "weird"}}}}',
+    ],
+)
+async def test_a_question_nobody_could_answer_is_an_error_of_the_server(home: Path, question: str) -> None:
+    """Recorded."""
+    async with bench(configure(home, top=ASKING)) as engine:
+        [output] = await engine.calls(await engine.start(), ("ask", f'{{"question": {question}}}'))
+        assert not engine.sink.asked
+    error = msgspec.json.decode(msgspec.json.decode(framed(output))[0]["text"])
+    assert error == {"code": -32601, "message": "elicitation/create"}
+
+
+async def test_a_server_may_ask_outside_of_turns(home: Path) -> None:
+    """Recorded: the thread waits although no turn runs."""
+    async with bench(configure(home, top=ASKING)) as engine:
+        thread = await engine.start()
+        statuses: list[p.ThreadStatus] = []
+
+        def answer(params: Any) -> p.McpServerElicitationRequestResponse:
+            statuses.append(engine.host.threads.status(thread))
+            assert params.turn_id is None
+            return p.McpServerElicitationRequestResponse(action="cancel")
+
+        engine.sink.answer = answer
+        call = p.McpServerToolCallParams(thread_id=thread, server="plain", tool="ask")
+        answered = await engine.host.mcp.call(call)
+        assert answered.content == [{"type": "text", "text": '{"action": "cancel"}'}]
+        assert statuses == [p.ActiveThreadStatus(active_flags=["waitingOnApproval"])]
+        await until(lambda: engine.host.threads.status(thread) == p.IdleThreadStatus())
 
 
 # -- resources
