@@ -82,6 +82,7 @@ class Filing:
         thread = self._threads.loaded(thread_id)
         if thread is not None and thread.ephemeral:
             return lambda: self._refuse_name(thread)
+        self._index.warm = True
         event = ev.ThreadNameUpdated(thread_id=thread_id, thread_name=name)
         await self._append(thread_id, [event], unknown=f"thread not found: {thread_id}")
         self._threads.layout.append_name(thread_id, name, self._clock.now())

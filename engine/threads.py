@@ -84,7 +84,6 @@ class Threads:
         self._operations = operations
         self._tasks = tasks
         self._loaded: dict[str, Thread] = {}
-        self._warm = index.seen
         self._opening: dict[str, anyio.Lock] = {}
 
     # -- what is loaded
@@ -181,11 +180,12 @@ class Threads:
 
     @property
     def warm(self) -> bool:
-        """Whether the reference would answer a read from its index: it has seen this home before, or a resume."""
-        return self._warm
+        """Whether the reference would answer a read from its index."""
+        return self.index.warm
 
     def _load(self, thread: Thread) -> Thread:
         self._loaded[thread.id] = thread
+        self.index.warm = True
         self._tasks.start_soon(thread.run)
         return thread
 
@@ -209,7 +209,7 @@ class Threads:
 
     async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
         """Load a stored thread, or join a loaded one (spec thread-lifecycle 3)."""
-        self._warm = True
+        self.index.warm = True
         if params.history is not None:
             return await self._resume_history(params, params.history, client)
         if params.path is not None:

@@ -71,6 +71,8 @@ class Index:
         self._rows = Rows(self.store)
         self._tree = Tree(self.store, self._files, self._rows, now)
         self._wanted = anyio.Event()
+        self.warm = self.seen
+        """Whether the reference would know the threads of this home: it opened a session here, now or earlier."""
 
     @property
     def counters(self) -> Counters:
@@ -157,11 +159,12 @@ class Index:
     def name(self, entry: Entry) -> str | None:
         """The name of a thread that is not loaded.
 
-        Only a thread in `session_index.jsonl` has one; what the rollout itself says then wins (spec rollout-format 8;
-        that a name in the rollout alone is not shown is what the reference does, goldens `thread_names`).
+        What the rollout says wins over `session_index.jsonl` (spec rollout-format 8). In a home that is not `warm` a
+        name in the rollout alone is not shown (observed).
         """
         listed = self._listed_name(entry.row.id)
-        return (entry.complete and entry.row.name) or listed if listed else None
+        own = entry.row.name if entry.complete and (listed or self.warm) else None
+        return own or listed
 
     async def page(self, query: Query, limit: int, accept: Accept = _any) -> list[Listed]:
         """The first `limit` rows of a query as the disk has them now, without bare ones.
