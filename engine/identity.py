@@ -26,7 +26,15 @@ def _system() -> tuple[str, str]:
         release = platform.freedesktop_os_release()
     except OSError:
         return platform.system(), platform.release()
-    return release["NAME"].split(" ")[0], release.get("VERSION_ID", "unknown")
+    return release["NAME"].split(" ")[0], three_parts(release.get("VERSION_ID", "unknown"))
+
+
+def three_parts(version: str) -> str:
+    """A version of up to three numbers with all three, as the reference says it: `12` is `12.0.0`; others as they are."""
+    parts = version.split(".")
+    if len(parts) > 3 or not all(part.isascii() and part.isdecimal() for part in parts):
+        return version
+    return ".".join(str(int(part)) for part in [*parts, "0", "0"][:3])
 
 
 def _terminal(env: Mapping[str, str]) -> str:
