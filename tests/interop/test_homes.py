@@ -122,11 +122,6 @@ def install(fixture: Path, place: Place) -> str:
     path.write_text(text)
     ended = datetime.fromisoformat(lines[-1]["timestamp"]).timestamp()
     os.utime(path, (ended, ended))
-    for line in lines:
-        if line["payload"].get("type") == "thread_name_updated":
-            named = {"id": meta["id"], "thread_name": line["payload"]["thread_name"], "updated_at": line["timestamp"]}
-            with (place.home / "session_index.jsonl").open("a") as index:
-                index.write(json.dumps(named, separators=(",", ":")) + "\n")
     return str(meta["id"])
 
 
