@@ -30,7 +30,7 @@ def _system() -> tuple[str, str]:
 
 
 def three_parts(version: str) -> str:
-    """A version of up to three numbers with all three, as the reference says it: `12` is `12.0.0`; others as they are."""
+    """A version of up to three numbers with all three as the reference says it (`12` is `12.0.0`), others as given."""
     parts = version.split(".")
     if len(parts) > 3 or not all(part.isascii() and part.isdecimal() for part in parts):
         return version

@@ -318,6 +318,11 @@ async def test_names_of_threads_in_the_name_index_are_those_of_the_rollout_if_it
     index.home.append_name(thread_id(0), "in the index", START)
     index.home.append_name(thread_id(1), "in the index too", START)
     assert [row.name for row in (await listed(index)).data] == [None, "in the rollout", "in the index"]
+    index.warm = True
+    names = ["in the rollout alone", "in the rollout", "in the index"]
+    assert [row.name for row in (await listed(index)).data] == names
+    assert await numbers(index, searchTerm="alone") == [2]
+    assert await numbers(index, searchTerm="hi") == []
 
 
 # -- the published thread --------------------------------------------------------------------------
