@@ -80,7 +80,8 @@ class Derived:
         """
         statements: list[Statement] = [
             (
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)",
+                "INSERT INTO checkpoints VALUES (?, ?, ?)"
+                " ON CONFLICT (thread) DO UPDATE SET anchor = excluded.anchor, data = excluded.data",
                 (thread_id, msgspec.msgpack.encode(checkpoint.anchor), checkpoint.data),
             )
         ]

@@ -21,6 +21,9 @@ Statement: TypeAlias = "tuple[str, Sequence[object]]"
 _BUSY_MS = 200
 """The longest a call waits for another process that writes; the loop stands still meanwhile."""
 
+_PAGE = 1024
+"""Bytes of a page: every commit writes all pages that it touches, the end of a turn six of them for few values."""
+
 _OPENINGS = 5
 """Tries to open a file that another process is just making."""
 
@@ -139,6 +142,7 @@ class Store:
 
     def _ready(self, db: sqlite3.Connection) -> sqlite3.Connection:
         try:
+            db.execute(f"PRAGMA page_size={_PAGE}")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             if db.execute("PRAGMA user_version").fetchone()[0] != self._version:

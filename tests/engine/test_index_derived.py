@@ -43,6 +43,20 @@ def test_turn_rows_are_kept_by_number_and_found_by_id(tmp_path: Path) -> None:
     assert tables.turns("u", anchor, 0, 9) == []
 
 
+def test_the_end_of_a_turn_writes_little_more_than_it_has_to_say(tmp_path: Path) -> None:
+    tables, ahead = derived(tmp_path), tmp_path / "i.sqlite-wal"
+
+    def put(turns: int) -> int:
+        before = ahead.stat().st_size
+        point = Checkpoint(Anchor(turns, 0, 0), bytes(800))
+        for thread in map(str, range(50)):
+            tables.put(thread, point, [(turns - 1, f"turn-{turns}", bytes(80))], turns)
+        return (ahead.stat().st_size - before) // 50
+
+    put(1)
+    assert put(2) < 8_000
+
+
 def test_turn_rows_are_seen_under_the_checkpoint_they_belong_to_only(tmp_path: Path) -> None:
     tables, old, new = derived(tmp_path), Anchor(1, 0, 0), Anchor(2, 0, 0)
     tables.put("t", Checkpoint(old, b""), [(0, "turn", b"row")], 1)
