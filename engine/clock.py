@@ -22,7 +22,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The computer's clock."""
+    """The computer's clock; `etc` is where the system says which zone it is in."""
+
+    def __init__(self, etc: Path = Path("/etc")) -> None:
+        self._etc = etc
+        self._files = (str(etc / "timezone"), str(etc / "localtime"))
+        self._seen: object = None
+        self._zone = ""
 
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
@@ -30,12 +36,16 @@ class SystemClock:
 
     def zone(self) -> str:
         """The IANA name of the local time zone; `Etc/UTC` if the system does not tell."""
-        return zone_name(os.environ.get("TZ"), Path("/etc"))
+        variable = os.environ.get("TZ")
+        seen = (variable, *map(_version, self._files))
+        if seen != self._seen:
+            self._zone, self._seen = zone_name(variable, self._etc), seen
+        return self._zone
 
 
 def timestamp(when: datetime) -> str:
     """RFC 3339 in UTC with exactly three decimals, as rollout lines carry it: `2026-04-20T10:00:00.640Z`."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z"
+    return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def local_date(when: datetime, zone: str) -> str:
@@ -53,6 +63,15 @@ def zone_name(variable: str | None, etc: Path) -> str:
     linked = os.path.realpath(etc / "localtime")
     candidates.append(linked.partition("/zoneinfo/")[2])
     return next((name for name in candidates if name and _known(name)), "Etc/UTC")
+
+
+def _version(file: str) -> tuple[int, int] | None:
+    """What is other when a file or a link was changed."""
+    try:
+        status = os.lstat(file)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _known(name: str) -> bool:

@@ -92,5 +92,13 @@ class Turns:
         return lambda: thread.post(lambda: submissions.compact(thread, turn_id, self._clock))
 
     def _submission(self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None) -> Submission:
-        skills = discover(thread.settings.config, thread.settings.cwd).skills if given else ()
+        skills = discover(thread.settings.config, thread.settings.cwd).skills if _may_name_skills(given) else ()
         return user_input(given, skills, metadata)
+
+
+def _may_name_skills(given: list[p.UserInput]) -> bool:
+    """Whether it is worth looking for skills: the disk is not searched for input that cannot mean any."""
+    return any(
+        isinstance(entry, p.SkillUserInput) or (isinstance(entry, p.TextUserInput) and "$" in entry.text)
+        for entry in given
+    )

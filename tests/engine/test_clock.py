@@ -49,3 +49,13 @@ def test_the_system_clock_is_aware_and_knows_a_zone() -> None:
     clock = SystemClock()
     assert clock.now().tzinfo is UTC
     assert local_date(clock.now(), clock.zone())
+
+
+def test_the_system_clock_sees_the_zone_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    clock = SystemClock(tmp_path)
+    assert clock.zone() == "Etc/UTC"
+    (tmp_path / "timezone").write_text("Asia/Tokyo")
+    assert clock.zone() == clock.zone() == "Asia/Tokyo"
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    assert clock.zone() == "Europe/Berlin"
