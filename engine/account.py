@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import jwt
 import msgspec
 
 from engine.errors import BadRequest
@@ -90,6 +89,8 @@ def read(auth: Auth | None, requires_openai_auth: bool) -> p.GetAccountResponse:
 
 def claims(token: str) -> dict[str, Any]:
     """The claims of a JWT, unchecked: it was got over TLS, and its signature says nothing to us. Empty if broken."""
+    import jwt  # only logins have tokens to read
+
     try:
         found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError:

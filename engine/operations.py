@@ -10,10 +10,13 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import msgspec
 
 from engine import compaction
@@ -21,10 +24,7 @@ from engine.calls.ops import RunShell
 from engine.calls.specs import tool_specs
 from engine.config import DEMO
 from engine.model import endpoint, request
-from engine.model.client import ModelClient, Sampler
 from engine.model.demo import DemoModel
-from engine.model.sessions import Sessions
-from engine.model.websocket import WebsocketSession
 from engine.outputs import for_request
 from engine.settings_forms import is_review, sandbox_tag
 from engine.tool_operations import TOOL_OPERATIONS, run_shell
@@ -35,6 +35,10 @@ from engine.turn.scripts.review import Spawn
 from projections import window
 
 if TYPE_CHECKING:
+    from engine.model.client import ModelClient, Sampler
+    from engine.model.sessions import Sessions
+    from engine.model.websocket import WebsocketSession
+    from engine.settings import Settings
     from engine.thread import Thread
 
 Report = Callable[[object], None]
@@ -53,16 +57,30 @@ class Operations:
         self._installation_id = installation_id
         self._originator = originator
         self._user_agent = user_agent
-        self._client = ModelClient()
         self._demo = DemoModel()
-        self._sessions = Sessions(self._client)
+
+    @cached_property
+    def _client(self) -> ModelClient:
+        from engine.model.client import ModelClient  # takes longer to import than all the rest of the engine
+
+        return ModelClient()
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        from engine.model.sessions import Sessions
+
+        return Sessions(self._client)
 
     async def aclose(self) -> None:
         """Close all connections to providers."""
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
 
     async def opened(self, thread: Thread) -> None:
-        """A thread is loaded: connect to its model before the first turn where the provider takes websockets."""
+        """A thread is loaded: get ready for its first turn, and connect where the provider takes websockets."""
+        if _is_demo(thread.turn_settings):
+            return
+        await anyio.to_thread.run_sync(import_module, "engine.model.sessions")
         session = self._session(thread)
         if session is None:
             return
@@ -77,7 +95,8 @@ class Operations:
 
     async def closed(self, thread: Thread) -> None:
         """A thread is unloaded."""
-        await self._sessions.close(thread.id)
+        if "_sessions" in self.__dict__:
+            await self._sessions.close(thread.id)
 
     async def run(self, thread: Thread, op: Op, report: Report) -> object:
         """Carry out one operation for a thread."""
@@ -113,10 +132,7 @@ class Operations:
         return self._sessions.of(thread.id) if thread.turn_settings.config.provider.supports_websockets else None
 
     def _sampler(self, thread: Thread) -> Sampler:
-        settings = thread.turn_settings
-        if settings.provider_id == DEMO and settings.config.provider.base_url is None:
-            return self._demo
-        return self._session(thread) or self._client
+        return self._demo if _is_demo(thread.turn_settings) else self._session(thread) or self._client
 
     async def _summarise(self, thread: Thread, op: Summarise, report: Report) -> None:
         settings = thread.turn_settings
@@ -194,6 +210,11 @@ class Operations:
             subagent="review" if is_review(settings.source) else None,
             store=endpoint.is_azure(settings.config.provider),
         )
+
+
+def _is_demo(settings: Settings) -> bool:
+    """Whether the embedded model answers."""
+    return settings.provider_id == DEMO and settings.config.provider.base_url is None
 
 
 _BURST = 16

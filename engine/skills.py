@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from engine.config import Config, ConfigError
 from engine.errors import BadRequest
@@ -223,10 +222,7 @@ def _front_matter(file: Path) -> Mapping[str, Any]:
     match = _FRONT_MATTER.match(text)
     if match is None:
         raise _Unreadable("missing YAML frontmatter delimited by ---")
-    try:
-        front = yaml.load(match["yaml"], Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise _Unreadable(f"invalid YAML: {_yaml_reason(error)}") from error
+    front = _yaml(match["yaml"])
     if not isinstance(front, Mapping):
         raise _Unreadable("invalid YAML: expected a table of fields")
     for field in ("name", "description"):
@@ -235,19 +231,27 @@ def _front_matter(file: Path) -> Mapping[str, Any]:
     return front
 
 
-def _yaml_reason(error: yaml.YAMLError) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return str(error)
-    mark = error.problem_mark
-    return f"{error.problem} at line {mark.line + 1} column {mark.column + 1}"
+def _yaml(text: str) -> Any:
+    """The value of a YAML text, its scalars as texts.
+
+    :raises _Unreadable: it is no YAML
+    """
+    import yaml  # takes long to load, and most homes have no skills
+
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        reason, mark = str(error), getattr(error, "problem_mark", None)
+        if isinstance(error, yaml.MarkedYAMLError) and mark is not None:
+            reason = f"{error.problem} at line {mark.line + 1} column {mark.column + 1}"
+        raise _Unreadable(f"invalid YAML: {reason}") from error
 
 
 def _agent_file(folder: Path) -> Mapping[str, Any]:
     """`agents/openai.yaml` beside a SKILL.md; as good as empty when missing or broken."""
     try:
-        text = (folder / "agents" / "openai.yaml").read_text(encoding="utf-8")
-        extras = yaml.load(text, Loader=yaml.BaseLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        extras = _yaml((folder / "agents" / "openai.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, _Unreadable):
         return {}
     return extras if isinstance(extras, Mapping) else {}
 

@@ -7,7 +7,6 @@ writes itself. Rollbacks, previews and turns count real user input only (rollout
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree
 
 from rollouts import events as ev
 
@@ -73,6 +72,8 @@ def _fragment(text: str) -> ev.HookPromptFragment | None:
     text = text.strip()
     if not text.startswith(_HOOK_PROMPT) or "<!" in text:
         return None
+    from xml.etree import ElementTree  # takes long to load, and hooks speak seldom
+
     try:
         element = ElementTree.fromstring(text)
     except ElementTree.ParseError:

@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import tomlkit
-import tomlkit.exceptions
-
 from engine.config.errors import ConfigError
 
 TrustLevel = Literal["trusted", "untrusted"]
@@ -76,6 +73,9 @@ def record_trusted(home: Path, cwd: Path) -> Path:
 
     :raises ConfigError: if the file cannot be read, parsed or written
     """
+    import tomlkit  # once in the life of a project
+    import tomlkit.exceptions
+
     root, file = trust_root(cwd), (home / "config.toml").resolve()
     try:
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()

@@ -7,7 +7,6 @@ nothing. Never fails a turn.
 from __future__ import annotations
 
 import base64
-import mimetypes
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +83,8 @@ def image_url(data: bytes) -> str | None:
 
 def guessed_type(path: str) -> str:
     """The media type that the name of a file suggests."""
+    import mimetypes  # few inputs have files
+
     return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 

@@ -3,7 +3,6 @@ that replaces it (`model_catalog_json`), finding the entry for a slug, and the p
 `Catalog` is a value; nothing here goes to the network (models-and-limits 1)."""
 
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -49,8 +48,7 @@ class Catalog(msgspec.Struct, frozen=True):
 @cache
 def built_in() -> Catalog:
     """The catalog shipped with the engine."""
-    folder = resources.files("engine.model")
-    models = _decode(folder.joinpath("models.json").read_bytes())
+    models = _decode(_shipped("models.json"))
     messages = _messages()
     return Catalog(tuple(_instructed(info, messages) for info in models))
 
@@ -167,10 +165,17 @@ def _instructed(info: ModelInfo, messages: Messages) -> ModelInfo:
 @cache
 def _messages() -> Messages:
     """`instructions.md`: the template, then one section per manner behind lines `=== <name> ===`."""
-    text = resources.files("engine.model").joinpath("instructions.md").read_text("utf-8")
+    text = _shipped("instructions.md").decode()
     template, *sections = text.split("\n=== ")
     manners = (section.partition(" ===\n") for section in sections)
     return Messages(template, {f"personality_{name}": body.strip() for name, _, body in manners})
+
+
+def _shipped(name: str) -> bytes:
+    """A file that comes with this package."""
+    from importlib import resources  # takes long to load, and a server that only lists threads has no need of it
+
+    return resources.files("engine.model").joinpath(name).read_bytes()
 
 
 def _text(messages: Messages, manner: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import pty
 import signal
 import struct
 import subprocess
@@ -110,7 +109,7 @@ def set_size(terminal: int, size: Size) -> None:
 
 
 def _on_terminal(command: Command, size: Size, parent: ExitStack, child: ExitStack) -> Spawned:
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     parent.callback(os.close, ours)
     child.callback(os.close, theirs)
     set_size(ours, size)
