@@ -12,6 +12,7 @@ import itertools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
@@ -27,7 +28,7 @@ from engine.commands.rules import load_rules
 from engine.config import rule_folders
 from engine.context.environment import user_shell
 from engine.errands import Errands
-from engine.errors import EngineError
+from engine.errors import BadRequest, EngineError
 from engine.inbox import Answer
 from engine.journal import Journal
 from engine.mcp_operations import ThreadServers
@@ -130,6 +131,7 @@ class Thread:
         self._later: list[Callable[[], Awaitable[None]]] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
+        self._closed = False
         self._over = anyio.Event()
 
     # -- asked by others
@@ -162,11 +164,17 @@ class Thread:
         return self._store
 
     def post(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Let the owner run `action` after everything posted before it; returns at once."""
-        self._send.send_nowait(action)
+        """Let the owner run `action` after all that was posted before; returns at once. Dropped after `close`."""
+        with suppress(anyio.ClosedResourceError):
+            self._send.send_nowait(action)
 
     async def ask(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Let the owner run `action`; its result or its error is the caller's."""
+        """Let the owner run `action`; its result or its error is the caller's.
+
+        :raises BadRequest: the thread was closed meanwhile.
+        """
+        if self._closed:
+            raise BadRequest(f"thread not found: {self.id}")
         answer: Answer[T] = Answer()
 
         async def answered() -> None:
@@ -195,32 +203,36 @@ class Thread:
 
     async def close(self) -> None:
         """End the owner after what is already posted; a running turn is interrupted first."""
-        ended = anyio.Event()
-        self.interrupt(ended.set)
-        await ended.wait()
-        self._send.close()
+        if not self._closed:
+            ended = anyio.Event()
+            self.interrupt(ended.set)
+            await ended.wait()
+            self._closed = True
+            self._send.close()
         await self._over.wait()
 
     # -- the owner
 
     async def run(self) -> None:
         """Own the thread until `close()`."""
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            self._errands = Errands(tasks)
-            self._store = Store(tasks)
-            self.mcp.start(tasks)
-            tasks.start_soon(self._operations.opened, self)
-            async for action in self._receive:
-                await self._act(action)
-                # What is there already needs no trip through the event loop for each; what comes meanwhile waits.
-                for _ in range(self._receive.statistics().current_buffer_used):
-                    await self._act(self._receive.receive_nowait())
-            await self.processes.clean()
-            tasks.cancel_scope.cancel()
-        await self._operations.closed(self)
-        self.journal.log.close()
-        self._over.set()
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                self._errands = Errands(tasks)
+                self._store = Store(tasks)
+                self.mcp.start(tasks)
+                tasks.start_soon(self._operations.opened, self)
+                async for action in self._receive:
+                    await self._act(action)
+                    # What is there already needs no trip through the event loop for each; what comes meanwhile waits.
+                    for _ in range(self._receive.statistics().current_buffer_used):
+                        await self._act(self._receive.receive_nowait())
+                await self.processes.clean()
+                tasks.cancel_scope.cancel()
+            await self._operations.closed(self)
+            self.journal.log.close()
+        finally:
+            self._over.set()
 
     async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
         try:

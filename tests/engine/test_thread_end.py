@@ -1,0 +1,36 @@
+"""The end of a loaded thread: whoever still talks to it gets an answer or is not needed any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from engine.errors import BadRequest
+from tests.engine.harness import engine, make_home
+
+
+@pytest.mark.anyio
+async def test_a_closed_thread_refuses_commands_and_hears_no_news(tmp_path: Path) -> None:
+    async def action() -> None:
+        raise AssertionError("nobody owns the thread any more")
+
+    async with engine(make_home(tmp_path)) as one:
+        thread = one.host.threads.get(await one.start())
+        one.host.threads.drop(thread.id)
+        await thread.close()
+        thread.post(action)
+        with pytest.raises(BadRequest, match="thread not found"):
+            await thread.ask(action)
+
+
+@pytest.mark.anyio
+async def test_a_thread_may_be_closed_by_several(tmp_path: Path) -> None:
+    async with engine(make_home(tmp_path)) as one:
+        thread = one.host.threads.get(await one.start())
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(thread.close)
+            await thread.close()
