@@ -198,7 +198,7 @@ class Operations:
             originator=self._originator(),
             user_agent=self._user_agent(),
             sandbox=sandbox_tag(settings.sandbox),
-            window=thread.journal.state.window.compactions,
+            window=thread.journal.state.window.compactions - thread.inherited_compactions,
             effort=settings.effort,
             summary=settings.summary,
             verbosity=settings.verbosity,

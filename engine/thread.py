@@ -132,6 +132,8 @@ class Thread:
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
         self._closed = False
+        self.inherited_compactions = 0
+        """Of the source of a fork: until a restart the windows of requests are counted from there."""
         self._over = anyio.Event()
 
     # -- asked by others

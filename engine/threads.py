@@ -316,6 +316,7 @@ class Threads:
         except Unreadable as error:
             raise _failed_to_load(error) from error
         thread.usage = thread.journal.state.usage.restored()
+        thread.inherited_compactions = thread.journal.state.window.compactions
         await self._load_ready(thread, "forking", new=True)
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
