@@ -16,6 +16,7 @@ from projections.session import SessionState
 from rollouts import codec, policy
 from rollouts import events as ev
 from rollouts.log import Conflict, Log, Record
+from rollouts.spliced import SplicedLog
 
 
 class Journal:
@@ -72,6 +73,10 @@ class Journal:
                 return
         raise BadRequest("the session file is being changed by another program; try again")
 
+    def onto(self, log: Log, state: SessionState, entry: Entry) -> Journal:
+        """The same journal on a log that was written otherwise, with its fold and its catalog entry."""
+        return Journal(log, state, self.meta, entry, self._clock, extended=self._extended)
+
     def catch_up(self) -> None:
         """Fold what other writers have appended since."""
         end = self.log.end()
@@ -96,7 +101,8 @@ class Journal:
     def _take_in(self, records: Iterable[Record], end: int) -> None:
         for record in records:
             self.state.apply(record)
+            at_home = self.log.at_home(record) if isinstance(self.log, SplicedLog) else record
             self._last = record.data if self.state.end == record.end else None
-            self.entry = self.entry.after([record])
+            self.entry = self.entry.after([at_home])
         self.state.settle(self.log)
         self._end = end

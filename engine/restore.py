@@ -28,6 +28,7 @@ from projections.turn_rows import RowsLost, encode_row
 from projections.turns import TurnTable
 from projections.usage import replay_turn_id
 from rollouts.log import Log
+from rollouts.spliced import SplicedLog
 
 NEAR_BYTES = 1 << 18
 NEAR_LINES = 1 << 9
@@ -151,8 +152,8 @@ class Restorer:
     async def _folds(self, source: Opened, end: Callable[[], int]) -> SessionState:
         """Facts and turns of the lines before `end()`, with a stale window; without turns it has to be tried again."""
         log = source.log
-        state = self._stored_folds(source, end())
-        begun, last = state.end, -1
+        state, stored = self._stored_folds(source, end())
+        last = -1
         step = STEP_BYTES if _in_bytes(log) else STEP_LINES
         while last < state.end < end():
             last = pause = state.end
@@ -165,18 +166,44 @@ class Restorer:
                     await anyio.lowlevel.checkpoint()
         if state.turns is None:
             self._derived.forget(source.meta.id)
-        elif not _near(log, begun, state.end):
+        elif log.path is not None and not _near(log, stored, state.end):
             self._store(source.meta.id, state, state.turns, cover(log, state.end))
+        if isinstance(log, SplicedLog):
+            self._derived.forget(_estate(source.meta.id))
         return state
 
-    def _stored_folds(self, source: Opened, end: int) -> SessionState:
+    def _stored_folds(self, source: Opened, end: int) -> tuple[SessionState, int]:
+        """What to go on from, and how much of it is stored for this thread."""
         kept = self._checkpoint(source)
         if kept is not None and kept.anchor.end <= end:
             state = checkpoint.decode_folds(kept.data, source.meta, self._rows(source.meta.id, kept.anchor))
             if state is not None:
-                return state
+                return state, state.end
+        if isinstance(source.log, SplicedLog) and (state := self._inherited(source, source.log)) is not None:
+            return state, 0
         state = SessionState()
         state.window.stale = True
+        return state, 0
+
+    def inherit(self, parent_id: str, thread_id: str) -> None:
+        """Keep what is stored of a thread for the one that was just forked from it by reference."""
+        self._derived.copy(parent_id, _estate(thread_id))
+
+    def _inherited(self, source: Opened, log: SplicedLog) -> SessionState | None:
+        """The folds of the parent as the fold of the fork's first lines, from what was kept of it at the fork."""
+        estate = _estate(source.meta.id)
+        kept = self._derived.checkpoint(estate)
+        if kept is None or kept.anchor.end > log.end_of_other or not holds(log.other, kept.anchor):
+            return None
+        state = checkpoint.decode_folds(kept.data, source.meta, self._rows(estate, kept.anchor))
+        if state is None or state.turns is None:
+            return None
+        try:
+            state.turns = state.turns.moved(log.head, 1)
+        except RowsLost:
+            return None
+        state.facts = state.facts.of_fork(source.meta)
+        state.end += log.head
         return state
 
     def _store(self, thread_id: str, state: SessionState, table: TurnTable, anchor: Anchor) -> None:
@@ -207,6 +234,11 @@ async def _all_turns(table: TurnTable, log: Log) -> list[p.Turn]:
         if [row.id for row in last] != [turns[-1].id]:
             turns = []
     return turns + read_turns(table.between(len(turns), len(table)), log)
+
+
+def _estate(thread_id: str) -> str:
+    """Where the index keeps what a fork by reference inherits."""
+    return f"parent:{thread_id}"
 
 
 def _near(log: Log, start: int, end: int) -> bool:

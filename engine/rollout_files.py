@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadRequest, Internal
+from engine.parents import Find, joined
 from engine.storage import Place, Storage
 from projections import window_tail
 from rollouts import codec
@@ -94,6 +95,7 @@ def open_rollout(storage: Storage, place: Place) -> Opened:
         reason = "No such file or directory (os error 2)"
         raise Unreadable(path, reason, reason)
     try:
+        log = joined(log, finder(storage))
         meta = window_tail.first_meta(log)
         if meta is not None:
             return Opened(Place(place.thread_id or meta.id, place.path), log, meta)
@@ -107,6 +109,19 @@ def open_rollout(storage: Storage, place: Place) -> Opened:
         "failed to parse thread ID from rollout file",
         f"rollout at {path} does not start with session metadata",
     )
+
+
+def finder(storage: Storage) -> Find:
+    """Finds the parents of forks, live or archived."""
+
+    def find(thread_id: str) -> Log | None:
+        try:
+            place = storage.find(thread_id) or storage.find(thread_id, archived=True)
+        except ValueError:
+            return None
+        return None if place is None else storage.log(place)
+
+    return find
 
 
 def not_utf8(path: Path | str | None) -> Unreadable:

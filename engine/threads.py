@@ -18,7 +18,7 @@ from engine import children, git, notices, settings_forms
 from engine import settings as configured
 from engine.clock import Clock, timestamp
 from engine.errors import BadRequest, Internal
-from engine.forks import copied_lines
+from engine.forks import copied_lines, is_large, refer
 from engine.index import Entry, Index
 from engine.instructions import discover
 from engine.journal import Journal
@@ -312,12 +312,19 @@ class Threads:
         meta = settings_forms.session_meta(settings, thread_id, timestamp(created), found, forked_from=source.meta.id)
         thread = self._new(meta, settings, created)
         try:
-            thread.journal.append(copied_lines(source.log))
+            if is_large(source.log):
+                known = self._known(source)
+                now = timestamp(self.clock.now())
+                thread.journal = refer(thread.journal, source, known, self.storage, self.restorer, now)
+            else:
+                thread.journal.append(copied_lines(source.log))
         except Unreadable as error:
             raise _failed_to_load(error) from error
         thread.usage = thread.journal.state.usage.restored()
         thread.inherited_compactions = thread.journal.state.window.compactions
         await self._load_ready(thread, "forking", new=True)
+        if not thread.journal.state.complete:
+            self._tasks.start_soon(thread.complete)
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
@@ -327,6 +334,13 @@ class Threads:
         shown = published(thread, self.index, turns, opening=True, named=False)
         result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
         return Answer(thread_id, result, (*then, notices.started(shown)))
+
+    def _known(self, source: Opened) -> Journal:
+        """What is known of a stored thread, live or not."""
+        thread = self._loaded.get(source.meta.id)
+        if thread is not None and thread.place == source.place:
+            return thread.journal
+        return self._journal(source, extended=False)
 
     def _fork_source(self, params: p.ThreadForkParams) -> Opened:
         if params.path is None:

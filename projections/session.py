@@ -62,6 +62,11 @@ class Facts(msgspec.Struct, frozen=True):
             case _:
                 return self
 
+    def of_fork(self, meta: ev.SessionMeta) -> Facts:
+        """What a fork takes over: not what was said about this thread as such, nor its agent task."""
+        known = metadata.apply(Metadata(), meta)
+        return msgspec.structs.replace(self, meta=meta, metadata=known, agent_task=None, history_base=None)
+
 
 class SessionState:
     """The fold. `end` is the position behind the last line folded; a torn line that says nothing is not passed.

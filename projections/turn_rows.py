@@ -18,6 +18,9 @@ from projections import protocol as p
 
 _NUMBERED = "item-"
 
+IMPLICIT = "rollout-"
+"""Begins the id of a turn that no line names; the index of the line that opened it follows."""
+
 
 class Slots(msgspec.Struct, dict=False):
     """The ids of a turn's items without the items.
@@ -106,6 +109,22 @@ class TurnRow(msgspec.Struct):
             self.spans[-1] = (self.spans[-1][0], end)
         else:
             self.spans.append((start, end))
+
+
+def moved(row: TurnRow, by: int, lines: int) -> TurnRow:
+    """The row of the same turn behind so many more parsed lines, which take so many more positions."""
+    return msgspec.structs.replace(
+        row,
+        id=row.id if row.explicit else moved_id(row.id, lines),
+        line=row.line + lines,
+        spans=[(start + by, end + by) for start, end in row.spans],
+    )
+
+
+def moved_id(turn_id: str, lines: int) -> str:
+    """The id of the same turn behind so many more parsed lines."""
+    number = turn_id.removeprefix(IMPLICIT)
+    return f"{IMPLICIT}{int(number) + lines}" if number != turn_id and number.isdecimal() else turn_id
 
 
 class RowsLost(Exception):

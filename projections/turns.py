@@ -14,7 +14,7 @@ import msgspec
 
 from projections import protocol as p
 from projections.turn_render import place, render, shows
-from projections.turn_rows import RowList, Rows, Slots, TurnRow
+from projections.turn_rows import IMPLICIT, RowList, Rows, Slots, TurnRow, moved, moved_id
 from rollouts import codec
 from rollouts import events as ev
 
@@ -62,6 +62,20 @@ class TurnTable:
         table = cls()
         table.rows, table.open = rows, open_row
         table.lines, table.next_item, table.owner = lines, next_item, owner
+        return table
+
+    def moved(self, by: int, lines: int) -> TurnTable:
+        """The same turns behind so many more parsed lines, which take so many more positions; all count as new.
+
+        :raises RowsLost: a row cannot be read.
+        """
+        table = TurnTable()
+        for row in self.rows:
+            table._add(moved(row, by, lines))
+        table.open = None if self.open is None else moved(self.open, by, lines)
+        table.lines, table.next_item = self.lines + lines, self.next_item
+        if self.owner is not None:
+            table.owner = Owner(moved_id(self.owner.turn_id, lines), self.owner.position)
         return table
 
     def changes(self) -> list[tuple[int, TurnRow]]:
@@ -118,7 +132,7 @@ class TurnTable:
     def _start(self, turn_id: str | None) -> TurnRow:
         index = max(self.lines - 1, 0)
         row = TurnRow(
-            id=f"rollout-{index}" if turn_id is None else turn_id,
+            id=f"{IMPLICIT}{index}" if turn_id is None else turn_id,
             status="completed",
             line=index,
             slots=Slots(self.next_item),

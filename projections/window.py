@@ -10,7 +10,7 @@ rollback that reaches behind it makes the window `stale`: walk back again with `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TypeAlias
 
@@ -129,6 +129,26 @@ class Window:
         twin._items = None
         return twin
 
+    def bodies(self) -> Iterator[ev.Body]:
+        """Lines that fold to this history, with the same context; where turns began is not among them.
+
+        :raises StaleWindow: the history has to be found again from the end of the log.
+        """
+        if self.stale:
+            raise StaleWindow("a rollback went behind the window: walk back with from_tail")
+        if self._behind is not None:
+            yield self._behind.line
+        if self.base is not None:
+            yield ev.Compacted(message="", replacement_history=_raw(self._replacement))
+        for entry in self._entries:
+            if isinstance(entry, WindowItem):
+                yield codec.decode_item(entry.raw)
+            elif isinstance(entry, _Context):
+                yield entry.line
+            elif isinstance(entry, _Compaction):
+                kept = None if entry.items is None else _raw(entry.items)
+                yield ev.Compacted(message=entry.message, replacement_history=kept)
+
     def estimate(self, instructions: str) -> int:
         """Estimated tokens of the history with these base instructions."""
         return estimate(self.items, instructions)
@@ -232,6 +252,10 @@ class Window:
                 replaced = None if entry.items is None else list(entry.items)
                 history = _summarised(history, entry.message) if replaced is None else replaced
         return history
+
+
+def _raw(items: Iterable[WindowItem]) -> tuple[msgspec.Raw, ...]:
+    return tuple(msgspec.Raw(item.raw) for item in items)
 
 
 def _newest_context(entries: Sequence[_Entry]) -> _Context | None:

@@ -113,9 +113,18 @@ class Derived:
             return None
         return -1 if rows[0][0] is None else int(rows[0][0])
 
+    def copy(self, thread_id: str, target: str) -> None:
+        """Store the same under another id; what was stored there is dropped."""
+        names = (target, thread_id)
+        self._store.write(
+            *self._dropped(target),
+            ("INSERT INTO checkpoints SELECT ?, anchor, data FROM checkpoints WHERE thread = ?", names),
+            ("INSERT INTO turns SELECT ?, number, turn, data FROM turns WHERE thread = ?", names),
+        )
+
     def forget(self, thread_id: str) -> None:
         """Drop all that is stored for a thread."""
-        self._store.write(
-            ("DELETE FROM checkpoints WHERE thread = ?", (thread_id,)),
-            ("DELETE FROM turns WHERE thread = ?", (thread_id,)),
-        )
+        self._store.write(*self._dropped(thread_id))
+
+    def _dropped(self, thread_id: str) -> list[Statement]:
+        return [(f"DELETE FROM {table} WHERE thread = ?", (thread_id,)) for table in ("checkpoints", "turns")]

@@ -120,12 +120,15 @@ class ThreadMetadata(EngineEvent, frozen=True):
 class HistoryBase(EngineEvent, frozen=True):
     """A fork by reference: the first `bytes` bytes of another thread's file come before this one.
 
-    `anchor` is the hash of the last record covered, so that a rewritten parent is noticed.
+    `anchor` is a checksum of the first and the last record covered, so that a rewritten parent is noticed. `stand_in`
+    says how many bytes behind this line repeat the live context for readers that do not know the parent; in a store
+    both are numbers of lines.
     """
 
     thread_id: str
     bytes: Int
     anchor: str
+    stand_in: Int = 0
 
 
 __all__ = [

@@ -1,0 +1,91 @@
+"""The parent of a fork by reference: found, checked, and read in the place of its stand-in (design, "A fork").
+
+The parent is named by id and may be live, archived or compressed; that it still begins with what the fork goes on from
+is checked by a checksum. A fork whose parent is lost is read as it stands on disk: the context is whole, older turns
+are not shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+
+from engine.index import cover
+from rollouts import codec
+from rollouts import events as ev
+from rollouts.log import Log, LogError, Record
+from rollouts.spliced import SplicedLog
+
+_HEAD = 4096
+_NEAR_TOP = 4
+"""Lines in which a `history_base` is looked for."""
+
+_LEFT_OUT = frozenset({("engine_event", "thread_metadata"), ("engine_event", "history_base"), ("session_state", None)})
+"""Lines of a parent that are not its forks': set git details, what it refers to itself, its agent task."""
+
+_LOG = logging.getLogger(__name__)
+
+Find = Callable[[str], Log | None]
+"""Opens the rollout of a thread as it is on disk, None if there is none."""
+
+
+class LostParent(LogError):
+    """What a fork goes on from is gone, or was rewritten."""
+
+
+def joined(own: Log, find: Find, seen: frozenset[str] = frozenset()) -> Log:
+    """The whole history of a rollout: with its parent's part in place of the stand-in if it is a fork by reference.
+
+    A fork whose parent is lost is read as it is.
+
+    :raises LogError: the log cannot be read.
+    """
+    try:
+        return spliced(own, find, seen) or own
+    except LostParent as error:
+        _LOG.warning("%s: older turns are not shown: %s", own.path, error)
+        return own
+
+
+def spliced(own: Log, find: Find, seen: frozenset[str]) -> SplicedLog | None:
+    """A fork by reference with its parent; None if it is none.
+
+    :raises LostParent: the parent is gone, or was rewritten.
+    :raises LogError: a log cannot be read.
+    """
+    for record in islice(own.read(limit=_HEAD), _NEAR_TOP):
+        if codec.head(record.data) == ("engine_event", "history_base"):
+            line = codec.decode(record.data)
+            if isinstance(line, codec.Line) and isinstance(line.body, ev.HistoryBase):
+                return _with_parent(own, record, line.body, find, seen)
+    return None
+
+
+def _with_parent(own: Log, record: Record, base: ev.HistoryBase, find: Find, seen: frozenset[str]) -> SplicedLog:
+    def open_parent() -> Log | None:
+        parent = None if base.thread_id in seen else find(base.thread_id)
+        return None if parent is None else joined(parent, find, seen | {base.thread_id})
+
+    parent = open_parent()
+    if parent is None:
+        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, is not there")
+    end = base.bytes + (parent.shift if isinstance(parent, SplicedLog) else 0)
+    if end > parent.end() or anchor(parent, end) != base.anchor:
+        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, was rewritten")
+    tail = record.end + base.stand_in
+    return SplicedLog(own, record.offset, tail, parent, end, find=open_parent, keep=_belongs)
+
+
+def anchor(log: Log, end: int) -> str:
+    """What a `history_base` line says about the lines before `end`.
+
+    :raises LogError: the log cannot be read.
+    """
+    found = cover(log, end)
+    return f"{found.first:08x}{found.last:08x}"
+
+
+def _belongs(head: bytes) -> bool:
+    """Whether a line of a parent is part of its forks."""
+    return codec.head(head) not in _LEFT_OUT
