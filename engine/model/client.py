@@ -6,6 +6,7 @@ unfinished event in memory.
 Closing the stream (or cancelling its task) closes the connection at once."""
 
 import random
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -72,6 +73,9 @@ class ModelClient:
         body, headers = _encoded(request, endpoint)
         async with self._answered(endpoint, "responses", body, headers) as response:
             yield reply_headers(response.headers)
+            # The headers may take as long as they want; a timeout of the connection's own costs a tenth of one for each
+            # chunk, of which there may be thousands.
+            response.request.extensions["timeout"]["read"] = endpoint.idle_timeout
             async with aclosing(_events(response, endpoint.idle_timeout)) as events:
                 async for event in events:
                     yield event
@@ -132,21 +136,19 @@ class ModelClient:
 
 
 async def _events(response: httpx2.Response, timeout: float) -> AsyncGenerator[StreamEvent, None]:
-    """The events of a reply's body. Only events count as signs of life: a stream of comments times out
-    too."""
+    """The events of a reply's body. Only events count as signs of life: a stream of comments times out too, with the
+    first one that comes too late."""
     parser = SseParser()
     chunks = response.aiter_bytes()
     ended = False
+    heard = time.monotonic()
     while not ended:
-        payloads: list[bytes] = []
         try:
-            with anyio.fail_after(timeout):
-                while not payloads and not ended:
-                    chunk = await anext(chunks, None)
-                    ended = chunk is None
-                    payloads = parser.finish() if chunk is None else parser.feed(chunk)
-        except TimeoutError:
-            raise disconnected("idle timeout waiting for SSE") from None
+            chunk = await anext(chunks, None)
+            ended = chunk is None
+            payloads = parser.finish() if chunk is None else parser.feed(chunk)
+        except httpx2.ReadTimeout:
+            raise _silent() from None
         except EventTooLarge as error:
             raise disconnected(str(error)) from error
         except httpx2.HTTPError as error:
@@ -159,6 +161,10 @@ async def _events(response: httpx2.Response, timeout: float) -> AsyncGenerator[S
             if isinstance(event, Completed):
                 await _run_out(chunks)
                 return
+        if payloads:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > timeout:
+            raise _silent()
     raise disconnected("stream closed before response.completed")
 
 
@@ -167,6 +173,10 @@ async def _run_out(chunks: AsyncIterator[bytes]) -> None:
     with anyio.move_on_after(_LAST_BYTES), suppress(httpx2.HTTPError):
         async for _ in chunks:
             pass
+
+
+def _silent() -> ModelFailure:
+    return disconnected("idle timeout waiting for SSE")
 
 
 def _broken(error: httpx2.HTTPError) -> ModelFailure:

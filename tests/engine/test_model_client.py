@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx2
 import msgspec
 import pytest
 import zstandard
@@ -281,6 +282,23 @@ async def test_comments_are_no_sign_of_life() -> None:
         model.play(created(), *[b": keep-alive\n\n"] * 20, model.hold())
         failure = await fails(model, stream_idle_timeout_ms=50)
     assert failure.message == f"{STREAM}idle timeout waiting for SSE"
+
+
+async def test_a_stream_of_comments_times_out_while_it_goes_on() -> None:
+    class Comments(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b": keep-alive\n\n"
+                await anyio.sleep(0.001)
+
+    class Transport(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, stream=Comments())
+
+    one = ModelClient(transport=Transport())
+    with pytest.raises(ModelFailure, match="idle timeout waiting for SSE"):
+        assert [event async for event in one.stream(request(), Endpoint("http://local", {}, idle_timeout=0.02))]
+    await one.aclose()
 
 
 async def test_cancelling_hangs_up_at_once() -> None:
