@@ -101,7 +101,9 @@ def _stand_in(state: SessionState, row: CatalogRow) -> Iterator[ev.Body]:
     window = list(state.window.bodies())
     if row.opening and _opening(window) != row.opening:  # it was compacted or rolled back, and is shown all the same
         yield ev.Message(role="user", content=(ev.InputText(row.opening),))
-        yield ev.ThreadRolledBack(num_turns=1)
+        if state.window.base is None:
+            # not a rollback: without turns before it, the reference would let it drop what follows
+            yield ev.Compacted(message="", replacement_history=())
     if row.has_user_message:
         yield ev.UserMessage(message=row.preview, images=())
     yield from window
