@@ -30,7 +30,7 @@ def for_request(items: Iterable[msgspec.Raw], model: ModelInfo) -> list[msgspec.
     limit = policy.limit * (BYTES_PER_TOKEN if policy.mode == "tokens" else 1)
     result = []
     for raw in items:
-        head = bytes(raw)[:_HEAD]
+        head = bytes(memoryview(raw)[:_HEAD])
         if b"_call" not in head:
             result.append(raw)
             continue

@@ -40,7 +40,7 @@ class SseParser:
         if not chunk:
             return []
         self._after_cr = chunk.endswith(b"\r")
-        *ends, rest = _LINE_END.split(chunk)
+        *ends, rest = _LINE_END.split(chunk) if b"\r" in chunk else chunk.split(b"\n")
         done: list[bytes] = []
         for end in ends:
             self._grow(end)
