@@ -79,8 +79,8 @@ class Relay:
 
             async def back() -> None:
                 async for message in server:
-                    wire.server_says(message)
                     await client.send(message)
+                    wire.server_says(message)
 
             ways = [asyncio.create_task(forth()), asyncio.create_task(back())]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.interop.place import Place
 from tests.interop.programs import Engine
 from tests.interop.relay import Relay, serving
 from tests.interop.terminal import Terminal
-from tests.mock_model import MockModel, completed, created, custom_call, eventually, message
+from tests.mock_model import USAGE, MockModel, Usage, completed, created, custom_call, eventually, message
 
 pytestmark = pytest.mark.interop
 
@@ -21,11 +23,20 @@ ACCOUNT = ["account/read", "model/list"]
 SKILLS = ["skills/list", "skills/list"]
 
 
-def chat(terminal: Terminal, model: MockModel, which: str) -> None:
+def chat(server: Relay, terminal: Terminal, model: MockModel, which: str, usage: Usage = USAGE) -> None:
     """A question and its answer."""
-    model.say(f"the {which} answer", deltas=(f"the {which} ", "answer"))
-    terminal.say(f"the {which} question")
-    terminal.wait(f"the {which} answer")
+    model.say(f"the {which} answer", usage, deltas=(f"the {which} ", "answer"))
+    with a_turn(server):
+        terminal.say(f"the {which} question")
+        terminal.wait(f"the {which} answer")
+
+
+@contextmanager
+def a_turn(server: Relay) -> Iterator[None]:
+    """Wait until the turn of this block has ended: what is said before would steer it."""
+    before = len(server.wire.notifications("turn/completed"))
+    yield
+    assert eventually(lambda: len(server.wire.notifications("turn/completed")) > before, 20)
 
 
 def status(terminal: Terminal, tokens: str) -> None:
@@ -49,10 +60,8 @@ def switched(server: Relay, times: int) -> None:
 def test_a_session_from_start_to_quit(place: Place, model: MockModel, engine: Engine) -> None:
     with serving(engine, place) as server:
         with Terminal(place, server.url) as terminal:
-            chat(terminal, model, "first")
-            model.say("the second answer", usage=(200, 100, 30, 0))
-            terminal.say("the second question")
-            terminal.wait("the second answer")
+            chat(server, terminal, model, "first")
+            chat(server, terminal, model, "second", (200, 100, 30, 0))
             status(terminal, "240 total  (190 input + 50 output)")
             last = quit_(terminal)
         assert "Token usage: total=240 input=190 (+ 110 cached) output=50 (reasoning 5)" in last
@@ -74,25 +83,25 @@ def test_a_session_is_resumed_by_id(place: Place, model: MockModel, engine: Engi
                 peer.turn(thread_id, "the first question")
         else:
             with Terminal(place, server.url) as terminal:
-                chat(terminal, model, "first")
+                chat(server, terminal, model, "first")
                 quit_(terminal)
             thread_id = server.wire.results("thread/start")[0]["thread"]["id"]
         if how == "the same server":
-            resume(place, model, server.url, thread_id)
+            resume(place, model, server, thread_id)
     if how != "the same server":
         with serving(engine, place) as server:
-            resume(place, model, server.url, thread_id)
+            resume(place, model, server, thread_id)
             sent = [*HELLO, "thread/read", *ACCOUNT, "thread/resume", *SKILLS, "turn/start", "thread/unsubscribe"]
             assert server.wire.methods_sent() == sent
     said = [event["message"] for event in events(place.lines(thread_id), "user_message")]
     assert said == ["the first question", "the second question"]
 
 
-def resume(place: Place, model: MockModel, url: str, thread_id: str) -> None:
-    with Terminal(place, url, "resume", thread_id) as terminal:
+def resume(place: Place, model: MockModel, server: Relay, thread_id: str) -> None:
+    with Terminal(place, server.url, "resume", thread_id) as terminal:
         assert "the first question" in terminal.wait("the first answer")
         status(terminal, "110 total  (90 input + 20 output)")
-        chat(terminal, model, "second")
+        chat(server, terminal, model, "second")
         said = conversation(asked(model)[-1].json["input"])
         assert [text for _, text in said] == ["the first question", "the first answer", "the second question"]
         last = quit_(terminal)
@@ -125,24 +134,24 @@ def test_the_last_session_and_the_picker(place: Place, model: MockModel, engine:
 def test_rename_fork_clear_and_new(place: Place, model: MockModel, engine: Engine) -> None:
     with serving(engine, place) as server:
         with Terminal(place, server.url) as terminal:
-            chat(terminal, model, "first")
+            chat(server, terminal, model, "first")
             terminal.say("/rename Blue moon")
             terminal.wait("Thread renamed to Blue moon")
             terminal.say("/fork")
             terminal.wait("Thread forked from Blue moon")
             switched(server, 1)
             status(terminal, "110 total")
-            chat(terminal, model, "second")
+            chat(server, terminal, model, "second")
             said = conversation(asked(model)[-1].json["input"])
             assert [text for _, text in said] == ["the first question", "the first answer", "the second question"]
             status(terminal, "220 total")
             terminal.say("/clear")
             switched(server, 2)
-            chat(terminal, model, "third")
+            chat(server, terminal, model, "third")
             assert conversation(asked(model)[-1].json["input"]) == [("user", "the third question")]
             terminal.say("/new")
             switched(server, 3)
-            chat(terminal, model, "fourth")
+            chat(server, terminal, model, "fourth")
             quit_(terminal)
         started = [result["thread"]["id"] for result in server.wire.results("thread/start")]
         (fork,) = [result["thread"] for result in server.wire.results("thread/fork")]
@@ -169,17 +178,19 @@ def test_commands_and_patches_are_asked_for(place: Place, model: MockModel, engi
         terminal.press("y")
         terminal.wait("Would you like to make the following edits?")
         assert (place.workspace / "allowed").is_dir()
-        terminal.press("y")
-        terminal.wait("both are done")
+        with a_turn(server):
+            terminal.press("y")
+            terminal.wait("both are done")
         assert (place.workspace / "made.txt").read_text() == "by a patch\n"
         assert "Added made.txt (+1 -0)" in terminal.text()
 
         model.call("exec_command", {"cmd": "mkdir refused", "login": False}, "call_3")
         terminal.say("make another folder")
         terminal.wait("mkdir refused")
-        terminal.press("Escape")
-        terminal.wait("Conversation interrupted")
-        chat(terminal, model, "next")
+        with a_turn(server):
+            terminal.press("Escape")
+            terminal.wait("Conversation interrupted")
+        chat(server, terminal, model, "next")
         assert not (place.workspace / "refused").exists()
         quit_(terminal)
         thread_id = server.wire.results("thread/start")[0]["thread"]["id"]
@@ -194,26 +205,30 @@ def test_commands_and_patches_are_asked_for(place: Place, model: MockModel, engi
 
 def test_interrupt_shell_compaction_and_an_edited_message(place: Place, model: MockModel, engine: Engine) -> None:
     with serving(engine, place) as server, Terminal(place, server.url) as terminal:
-        chat(terminal, model, "first")
+        chat(server, terminal, model, "first")
         model.play(created(), *message("half an answer"), model.hold("for good"))
         terminal.say("a long question")
         terminal.wait("half an answer")
-        terminal.press("Escape")
-        terminal.wait("Conversation interrupted")
-        terminal.say("!echo said by the $0 shell")
-        terminal.wait("You ran")
+        with a_turn(server):
+            terminal.press("Escape")
+            terminal.wait("Conversation interrupted")
+        with a_turn(server):
+            terminal.say("!echo said by the $0 shell")
+            terminal.wait("You ran")
         model.say("what was said so far")
-        terminal.say("/compact")
-        terminal.wait("Context compacted")
-        chat(terminal, model, "second")
+        with a_turn(server):
+            terminal.say("/compact")
+            terminal.wait("Context compacted")
+        chat(server, terminal, model, "second")
         terminal.press("Escape")
         terminal.wait("esc again to edit previous message")
         terminal.press("Escape")
         terminal.press("Enter")
         assert eventually(lambda: server.wire.results("thread/rollback"))
         model.say("an answer to the edited one")
-        terminal.say(", edited")
-        terminal.wait("an answer to the edited one")
+        with a_turn(server):
+            terminal.say(", edited")
+            terminal.wait("an answer to the edited one")
         said = conversation(asked(model)[-1].json["input"])
         assert said[-1] == ("user", "the second question, edited")
         assert ("user", "the second question") not in said
