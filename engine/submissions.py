@@ -49,15 +49,19 @@ def check_size(given: Sequence[p.UserInput]) -> None:
 async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settings, clock: Clock) -> None:
     """Start a turn, or let the input join the running one, whose settings stay as they are. Owner only."""
     thread.settings = lasting(settings, thread.settings)
+    if not user.content:
+        error = ev.ErrorEvent(message="input must not be empty", codex_error_info="bad_request")
+        if thread.running:  # the reference fails the running turn for it
+            thread.refuse(error, turn_id)
+        else:
+            thread.record([error], turn_id)
+        return
     if thread.kind is not None and thread.kind != "regular":
         # The reference loses this input; ours begins a turn with it when the running one is over.
         thread.after_turn(lambda: begin(thread, turn_id, user, settings, clock))
         return
     if thread.running:
         await thread.feed(Steer(clock.now(), user))
-        return
-    if not user.content:
-        thread.record([ev.ErrorEvent(message="input must not be empty", codex_error_info="bad_request")])
         return
     setup = turn_setup(thread, turn_id, user, settings, clock)
     await thread.start(turn_id, settings, "regular", lambda turn: regular(turn, setup))

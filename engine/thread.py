@@ -297,6 +297,11 @@ class Thread:
         self.journal.append(told)
         self._publish(told, submission_id)
 
+    def refuse(self, error: ev.ErrorEvent, submission_id: str) -> None:
+        """Clients hear that a submission was no good; a turn that runs is none the worse for it."""
+        for note in notifications(error, Scene(self.id, submission_id, self.overlay)):
+            self._sink.publish(note)
+
     async def _carry_out(self, effects: list[Effect]) -> None:
         events = [effect.event for effect in effects if isinstance(effect, Emit)]
         finish = any(isinstance(effect, Finish) for effect in effects)

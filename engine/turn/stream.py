@@ -60,12 +60,12 @@ class Reply:
     def _headers(self, event: rp.Headers) -> None:
         turn = self._turn
         turn.turn_state = event.turn_state or turn.turn_state
-        for snapshot in event.rate_limits:
-            turn.count(usage.after_headers(turn.usage, snapshot))
         served = event.model
-        if served is not None and served != self._setup.model and not turn.rerouted:
+        if served is not None and served.lower() != self._setup.model.lower() and not turn.rerouted:
             turn.rerouted = True
             self._reroute(served)
+        for snapshot in event.rate_limits:
+            turn.count(usage.after_headers(turn.usage, snapshot))
 
     def _limits(self, event: rp.RateLimits) -> None:
         self._turn.count(usage.after_headers(self._turn.usage, event.snapshot))
@@ -75,8 +75,10 @@ class Reply:
         asked = self._setup.model
         self._turn.emit(ev.ModelReroute(from_model=asked, to_model=served, reason="high_risk_cyber_activity"))
         text = (
-            f"Your request was routed to {served} instead of {asked} because of its safety classification. "
-            "Some tasks may be answered by another model."
+            f"This request was answered by {served} in place of {asked}, as your account was flagged for possible "
+            "high-risk cyber activity. Those who do such work with good reason can apply for trusted access: "
+            "https://chatgpt.com/cyber. What is behind it: "
+            "https://developers.openai.com/codex/concepts/cyber-safety"
         )
         self._turn.emit(ev.Warning(message=text))
         self._turn.emit(ev.Message(role="user", content=(ev.InputText(text=f"Warning: {text}"),)))
