@@ -26,7 +26,6 @@ class Terminal:
         # The path of a unix socket must be short.
         self._socket = place.root / f"t{len(list(place.root.glob('t[0-9]*')))}"
         environment = place.environment(CODEX_HOME=str(place.client_home))
-        environment["PATH"] = f"{place.root}:{environment['PATH']}"
         command = [*codex("reference"), *args, "--remote", url]
         self._tmux(
             *("new-session", "-d", "-x", str(_WIDTH), "-y", str(_HEIGHT), "-c", str(place.workspace)),
@@ -37,12 +36,19 @@ class Terminal:
         )
 
     def __enter__(self) -> Self:
-        self.wait(self._shows)
+        try:
+            self.wait(self._shows)
+        except BaseException as error:
+            self._end(error)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
         if error is not None:
             error.add_note(f"the screen:\n{self.text()}")
         subprocess.run([tool("tmux"), "-S", str(self._socket), "kill-server"], check=False, capture_output=True)
@@ -52,10 +58,10 @@ class Terminal:
         lines = self._tmux("capture-pane", "-p", "-J", "-S", "-").splitlines()
         return "\n".join(line.rstrip() for line in lines if line.strip())
 
-    def wait(self, wanted: str, timeout: float = 20.0, *, count: int = 1) -> str:
-        """Wait until the text is there, `count` times; gives all there is."""
+    def wait(self, wanted: str, timeout: float = 20.0) -> str:
+        """Wait until the text is there; gives all there is."""
         end = time.monotonic() + timeout
-        while (text := self.text()).count(wanted) < count:
+        while wanted not in (text := self.text()):
             assert time.monotonic() < end, f"{wanted!r} never came"
             time.sleep(0.05)
         return text
@@ -76,5 +82,5 @@ class Terminal:
         return int(ended[1])
 
     def _tmux(self, *args: str) -> str:
-        command = [tool("tmux"), "-S", str(self._socket), "-f", "/dev/null", *args]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        command = [tool("tmux"), "-u", "-S", str(self._socket), "-f", "/dev/null", *args]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
