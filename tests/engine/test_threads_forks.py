@@ -31,6 +31,7 @@ from rollouts.spliced import SplicedLog
 from tests.engine.harness import Engine, engine, make_home, until
 from tests.engine.harness_histories import THREAD, Counted, write_history
 from tests.projections import logs
+from tools.replaying.materialise import full_lines
 
 pytestmark = pytest.mark.anyio
 
@@ -292,6 +293,7 @@ async def test_a_full_copy_can_be_made_and_needs_the_parent(home: Path) -> None:
     async with engine(home) as running:
         find = finder(running.host.storage)
         lines = list(materialise(FileLog(Path(forked.path)), find))
+        assert list(full_lines(FileLog(Path(forked.path)), find)) == lines, "the tool makes the same copy"
         turns = build_turns(codec.decode(line) for line in lines)
         assert turns == forked.turns
         assert b"history_base" not in b"".join(lines)

@@ -85,14 +85,20 @@ class _Own:
 
     def __init__(self) -> None:
         self._part = "before"
+        self._tail = 0
 
     def part(self, record: Record) -> str:
         """`before` the reference, the `base` itself, the `window` that stands in for it, or `after` it."""
         names = codec.head(record.data)
         if self._part == "before" and names == ("engine_event", "history_base"):
             self._part = "window"
+            line = codec.decode(record.data)
+            if isinstance(line, codec.Line) and isinstance(line.body, ev.HistoryBase) and line.body.stand_in:
+                self._tail = record.end + line.body.stand_in
             return "base"
-        if self._part == "window" and names is not None:
+        if self._part == "window" and self._tail:
+            self._part = "window" if record.offset < self._tail else "after"
+        elif self._part == "window" and names is not None:
             if names[0] == "compacted":
                 self._part = "after"
                 return "window"
