@@ -10,7 +10,7 @@ import msgspec
 
 from projections import agent_task, approvals, hooks, metadata, reviews
 from projections.metadata import Metadata
-from projections.turn_pages import scan
+from projections.turn_pages import line_end, scan
 from projections.turn_rows import RowsLost
 from projections.turns import TurnTable
 from projections.usage import Usage
@@ -122,7 +122,7 @@ class SessionState:
     def _apply_turns(self, line: codec.Line, record: Record) -> None:
         if self.turns is not None:
             try:
-                self.turns.apply(line, record.offset, record.end)
+                self.turns.apply(line, record.offset, line_end(record))
             except RowsLost:
                 self.turns = None
 

@@ -15,7 +15,7 @@ from projections.turn_render import render
 from projections.turn_rows import RowList, TurnRow
 from projections.turns import TurnTable
 from rollouts import codec
-from rollouts.log import Log
+from rollouts.log import Log, Record
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
@@ -131,7 +131,13 @@ def read_turns(rows: Sequence[TurnRow], log: Log) -> list[p.Turn]:
 
     :raises LogError: the log cannot be read.
     """
-    return [render(row, _events(row.spans, log)) for row in rows]
+    end = log.end()
+    return [render(row, _events(row.spans, log, end)) for row in rows]
+
+
+def line_end(record: Record) -> int:
+    """Where a line ends for a row: behind its line break, be it there yet or not."""
+    return record.end + record.torn
 
 
 def scan(log: Log, end: int | None = None) -> TurnTable:
@@ -141,16 +147,16 @@ def scan(log: Log, end: int | None = None) -> TurnTable:
     """
     table = TurnTable()
     for record in log.read(0, end):
-        table.apply(codec.decode(record.data), record.offset, record.end)
+        table.apply(codec.decode(record.data), record.offset, line_end(record))
     return table
 
 
-def _events(spans: Sequence[tuple[int, int]], log: Log) -> Iterator[object]:
+def _events(spans: Sequence[tuple[int, int]], log: Log, log_end: int) -> Iterator[object]:
     """The events on the lines inside the spans."""
     for group in _groups(spans):
         wanted = iter(group)
         start, end = next(wanted)
-        for record in log.read(group[0][0], group[-1][1]):
+        for record in log.read(group[0][0], min(group[-1][1], log_end)):
             while record.offset >= end:
                 start, end = next(wanted)
             if record.offset < start:

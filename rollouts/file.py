@@ -2,10 +2,10 @@
 
 What is promised: an append is one write and returns when all its lines are in the file (a kill of the
 process loses nothing, a power cut what was not synced). Bytes that were there before are never written
-again: a torn last line of somebody's crash gets its line break in front of the next append and stays a line
-of its own, where the reference glues the new line to it. Every append names the end it expects, and an
-exclusive lock is held from the check to the write, so two engines on one file cannot miss each other;
-writers that know no lock (the reference) are caught by the next append.
+again: a torn last line of somebody's crash gets its line break (and the rest of a character that was cut)
+in front of the next append and stays a line of its own, where the reference glues the new line to it. Every
+append names the end it expects, and an exclusive lock is held from the check to the write, so two engines on
+one file cannot miss each other; writers that know no lock (the reference) are caught by the next append.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class FileLog:
             if not status.st_nlink:
                 self._missing()  # unlinked while we waited for the lock: compressed, for one
             check_end(expected_end, size)
-            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            return self._write(fd, b"\n" + text if torn else text, size)
+            tail = os.pread(fd, 4, max(size - 4, 0))
+            return self._write(fd, _line_end(tail) + text, size)
         except OSError as error:
             raise self._failed(error, expected_end) from error
         finally:
@@ -179,6 +179,28 @@ class FileLog:
 
     def _failed(self, error: OSError, offset: int | None = None) -> LogError:
         return LogError(self.path, error.strerror or str(error), offset=offset)
+
+
+def _line_end(tail: bytes) -> bytes:
+    """What ends the line that the last bytes of a file belong to: nothing, or its line break.
+
+    A character that was cut is made whole first: the reference refuses files with bytes that are no text.
+    """
+    if not tail or tail.endswith(b"\n"):
+        return b""
+    for cut in range(1, len(tail)):
+        start = tail[-cut:]
+        for rest in (b"\x80", b"\xbf", b"\x80\x80", b"\xbf\x80", b"\x80\x80\x80", b"\xbf\x80\x80"):
+            if start[0] >= 0xC0 and _is_character(start + rest):
+                return rest + b"\n"
+    return b"\n"
+
+
+def _is_character(data: bytes) -> bool:
+    try:
+        return len(data.decode()) == 1
+    except UnicodeDecodeError:
+        return False
 
 
 def _sync(path: Path) -> None:
