@@ -12,12 +12,7 @@ Json = dict[str, Any]
 
 def function(name: str, description: str, properties: Json, required: Sequence[str] = ()) -> msgspec.Raw:
     """One function tool."""
-    return function_of(name, description, strict_object(properties, required))
-
-
-def function_of(name: str, description: str, parameters: object) -> msgspec.Raw:
-    """One function tool whose parameters are a schema of somebody else's."""
-    return msgspec.Raw(msgspec.json.encode(function_entry(name, description, parameters)))
+    return msgspec.Raw(msgspec.json.encode(function_entry(name, description, strict_object(properties, required))))
 
 
 def function_entry(name: str, description: str, parameters: object) -> Json:

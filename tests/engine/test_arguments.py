@@ -75,23 +75,26 @@ def test_json_is_read_to_its_end(value: Any, indent: int | None, ascii_only: boo
     assert (node.begin, node.end) == (0, len(text))
 
 
-@given(ANY, st.integers(min_value=1), st.binary(max_size=2))
-def test_broken_json_is_told_where_it_breaks(value: Any, cut: int, junk: bytes) -> None:
-    whole = json.dumps(value).encode()
+@given(ANY, st.integers(min_value=1), st.text(max_size=2))
+def test_broken_json_is_told_where_it_breaks(value: Any, cut: int, junk: str) -> None:
+    whole = json.dumps(value)
     text = whole[: cut % (len(whole) + 1)] + junk
     try:
         json.loads(text, parse_constant=_no_constant)
         is_json = True
-    except (ValueError, RecursionError):
+    except ValueError:
         is_json = False
     try:
-        read(text)
+        read(text.encode())
         refused = None
     except NotJson as error:
         refused = error
-    # Python lets control characters stand for nothing in strings, and lone surrogates; serde does not.
-    assert is_json == (refused is None) or "surrogate" in str(refused)
-    assert refused is None or 0 <= refused.at <= len(text)
+    assert is_json == (refused is None) or str(refused).startswith(STRICTER)
+    assert refused is None or 0 <= refused.at <= len(text.encode())
+
+
+STRICTER = ("lone leading surrogate", "unexpected end of hex escape", "number out of range")
+"""What Python's own reader lets pass."""
 
 
 def _no_constant(name: str) -> None:

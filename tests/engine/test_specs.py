@@ -150,10 +150,8 @@ def test_a_model_without_free_text_gets_a_function(tmp_path: Path) -> None:
     info = msgspec.structs.replace(settings.info, apply_patch_tool_type="function")
     spec = one(msgspec.structs.replace(settings, info=info), "apply_patch")
     assert (spec["type"], spec["parameters"]["required"]) == ("function", ["input"])
-    assert set(spec["parameters"]["properties"]) == {field.name for field in msgspec.structs.fields(_Input)}
-
-
-_Input = patch.ApplyPatchToolArgs
+    fields = msgspec.structs.fields(patch.ApplyPatchToolArgs)
+    assert set(spec["parameters"]["properties"]) == {field.name for field in fields}
 
 
 def test_detail_is_for_models_that_take_it(tmp_path: Path) -> None:
