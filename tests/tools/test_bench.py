@@ -21,7 +21,7 @@ from tools.bench.meter import Cost, Meter
 
 
 def test_the_table_has_a_row_for_every_case(capsys: pytest.CaptureFixture[str]) -> None:
-    bench(size=0.05, threads=30, rounds=1)
+    bench(size=0.05, threads=30, rounds=1, turns=1, deltas=3, in_flight=2)
     shown = capsys.readouterr().out
     for profile in histories.LONG:
         assert f"{profile}: 0." in shown
@@ -36,6 +36,8 @@ def test_the_table_has_a_row_for_every_case(capsys: pytest.CaptureFixture[str]) 
         "newest 25 of 30 threads": 2,
     }.items():
         assert shown.count(f" {case}") == times, case
+    for figure in ("a turn of 20 deltas", "turns of one thread", "a delta from model to client", "2 turns in flight"):
+        assert figure in shown
 
 
 @pytest.fixture(params=histories.LONG)

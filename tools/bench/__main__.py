@@ -1,4 +1,4 @@
-"""`python -m tools.bench`: generate histories, measure, print one table."""
+"""`python -m tools.bench`: measure histories and a working engine, print two tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 
 import anyio
 import cyclopts
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.bench import cases, histories
+from tools.bench import cases, crowd, histories, latency
+from tools.bench import turns as turning
 from tools.bench.cases import Row
+from tools.bench.figures import Figure
 from tools.bench.meter import Cost
 
 MEGABYTE = 1 << 20
@@ -22,7 +25,15 @@ WIDTH = 118
 """Columns where the output is no terminal."""
 
 
-def bench(*, size: float = 16.0, threads: int = 1_000, rounds: int = 3) -> None:
+def bench(
+    *,
+    size: float = 16.0,
+    threads: int = 1_000,
+    rounds: int = 3,
+    turns: int = 50,
+    deltas: int = 300,
+    in_flight: int = 100,
+) -> None:
     """Compare the engine with the plainest Python that gives the same answers.
 
     Parameters
@@ -33,6 +44,12 @@ def bench(*, size: float = 16.0, threads: int = 1_000, rounds: int = 3) -> None:
         How many threads the home for the lists has.
     rounds
         How often everything is measured; the cheapest round counts.
+    turns
+        How many turns in a row are measured.
+    deltas
+        How many deltas of a slow reply are timed.
+    in_flight
+        How many threads have a turn at once.
     """
     console = Console()
     if not console.is_terminal:
@@ -50,7 +67,27 @@ def bench(*, size: float = 16.0, threads: int = 1_000, rounds: int = 3) -> None:
                 _add(table, anyio.run(cases.run, case, rounds))
                 progress.advance(task)
             table.add_section()
-    console.print(table)
+        console.print(table)
+        progress.add_task("measuring turns", total=None)
+        work = Work(turns, deltas, in_flight)
+        console.print(_working_table(anyio.run(_working, Path(folder), work)))
+
+
+class Work(Struct, frozen=True):
+    """How much a working engine has to do; see `bench`."""
+
+    turns: int
+    deltas: int
+    in_flight: int
+
+
+async def _working(folder: Path, work: Work) -> list[Figure]:
+    return [
+        *await turning.in_process(folder / "inside", work.turns),
+        *await turning.over_stdio(folder / "outside", work.turns),
+        *await latency.of_deltas(folder / "deltas", work.deltas),
+        *await crowd.in_flight(folder / "crowd", work.in_flight),
+    ]
 
 
 def _groups(folder: Path, size: int, threads: int) -> Iterator[tuple[str, list[cases.Case]]]:
@@ -80,6 +117,25 @@ def _add(table: Table, row: Row) -> None:
     costs = row.plain, row.ours
     times = (f"{cost.seconds * 1000:,.2f} ms" for cost in costs)
     table.add_row(f"  {row.case}", *times, f"{row.ratio:,.{0 if row.ratio >= 10 else 2}f}", *map(_read, costs))
+
+
+def _working_table(figures: list[Figure]) -> Table:
+    caption = (
+        "Bare: the same requests by a client without an engine; for deltas a process that passes bytes on; "
+        "for bytes what is recorded. x: how many times the bare figure ours is."
+    )
+    table = Table(title="rollout-engine at work against the bare requests", caption=caption)
+    table.add_column("figure")
+    table.add_column("unit")
+    for name in ("bare", "ours", "x"):
+        table.add_column(name, justify="right")
+    for figure in figures:
+        table.add_row(figure.name, figure.unit, *map(_shown, (figure.bare, figure.ours, figure.ratio)))
+    return table
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.{0 if value >= 100 else 2}f}"
 
 
 def _read(cost: Cost) -> str:
