@@ -35,9 +35,19 @@ def read_by(engine: Engine, place: Place, thread_ids: Iterable[str]) -> dict[str
     with Peer(engine, place) as peer:
         threads = {one: peer.call("thread/read", threadId=one, includeTurns=True)["thread"] for one in thread_ids}
     for thread in threads.values():
-        # The reference takes it from its database, which knows its own writes only.
+        # The reference takes both from its database, which knows its own writes only, and not all of those: a run
+        # of many lost the first message of a thread whose server was killed, and showed the second as its preview.
         del thread["updatedAt"]
+        preview = thread.pop("preview")
+        if engine == "ours":
+            assert preview == first_message(thread)
     return threads
+
+
+def first_message(thread: dict[str, Any]) -> str:
+    """The text of the first user message in a thread's turns."""
+    items = (item for turn in thread["turns"] for item in turn["items"])
+    return str(next(item for item in items if item["type"] == "userMessage")["content"][0]["text"])
 
 
 def continued_by(
