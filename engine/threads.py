@@ -7,19 +7,19 @@ so that the adapter can keep the reference's order without deciding anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from engine import children, git, notices, settings_forms
+from engine import children, notices, settings_forms
 from engine import settings as configured
+from engine.builder import Builder, failed_to_load, stored
 from engine.clock import Clock, timestamp
 from engine.errors import BadRequest, Internal
 from engine.forks import copied_lines, is_large, refer
-from engine.index import Entry, Index
+from engine.index import Index
 from engine.instructions import discover
 from engine.journal import Journal
 from engine.mcp.errors import McpFailed
@@ -28,18 +28,15 @@ from engine.operations import Operations
 from engine.publish import status_note
 from engine.response_items import parse_items
 from engine.restore import History, Restorer
-from engine.rollout_files import Opened, Unreadable, check_thread_id, open_rollout
-from engine.settings import Settings, Stored
-from engine.storage import Place, Storage
+from engine.rollout_files import Opened, Unreadable, check_thread_id
+from engine.settings import Settings
+from engine.storage import Storage
 from engine.thread import Thread
 from engine.turn.effects import Submission
 from engine.views import joined_turns, published, replay
-from projections import catalog
 from projections import protocol as p
-from projections.session import SessionState
 from rollouts import events as ev
 from rollouts.layout import Home
-from rollouts.log import Log, MemoryLog
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -81,7 +78,17 @@ class Threads:
         self.flags = flags
         self.cwd = cwd
         self.sink = sink
-        self._operations = operations
+        self._builder = Builder(
+            layout=layout,
+            storage=storage,
+            restorer=self.restorer,
+            operations=operations,
+            spawner=self,
+            sink=sink,
+            clock=clock,
+            flags=flags,
+            cwd=cwd,
+        )
         self._tasks = tasks
         self._loaded: dict[str, Thread] = {}
         self._opening: dict[str, anyio.Lock] = {}
@@ -139,44 +146,12 @@ class Threads:
 
     async def start(self, params: p.ThreadStartParams, client: Client) -> Answer:
         """A new thread. Its file appears with the first thing that happens to it."""
-        config = configured.configure(self.layout.path, self.flags, params, self.cwd)
-        settings = configured.start(params, config, client.originator)
-        created = self.clock.now()
-        thread_id = self.layout.new_id(created)
-        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
-        thread = self._new(meta, settings, created)
+        settings = self._builder.settings(params, client.originator)
+        thread = await self._builder.new(settings)
         await self._load_ready(thread, "creating", new=True)
         shown = published(thread, self.index)
         result = p.ThreadStartResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (notices.started(shown), *notices.warnings(thread)))
-
-    def _new(self, meta: ev.SessionMeta, settings: Settings, created: datetime, sink: Sink | None = None) -> Thread:
-        place: Place | None = None
-        log: Log = MemoryLog()
-        if not settings.ephemeral:
-            place, log = self.storage.create(meta.id, created)
-        path = str(place.path) if place and place.path else ""
-        row = msgspec.structs.replace(catalog.apply(catalog.EMPTY, meta), path=path)
-        journal = Journal(
-            log, SessionState(), meta, Entry(row), self.clock, extended=settings.persist_extended, unwritten=True
-        )
-        return self._thread(meta.id, place, journal, settings, sink)
-
-    def _thread(
-        self, thread_id: str, place: Place | None, journal: Journal, settings: Settings, sink: Sink | None = None
-    ) -> Thread:
-        return Thread(
-            thread_id,
-            place,
-            journal,
-            settings,
-            operations=self._operations,
-            sink=sink or self.sink,
-            clock=self.clock,
-            storage=self.storage,
-            restorer=self.restorer,
-            spawner=self,
-        )
+        return Answer(thread.id, result, (notices.started(shown), *notices.warnings(thread)))
 
     @property
     def warm(self) -> bool:
@@ -214,7 +189,7 @@ class Threads:
             return await self._resume_history(params, params.history, client)
         if params.path is not None:
             self._check_active_path(params.thread_id, configured.absolute(params.path, self.cwd))
-        source = self._source(params.thread_id, params.path)
+        source = self._builder.source(params.thread_id, params.path)
         source.check_first()
         async with self._opening.setdefault(source.meta.id, anyio.Lock()):
             thread = self._loaded.get(source.meta.id)
@@ -233,28 +208,16 @@ class Threads:
                 f"requested `{path}`, active `{thread.path}`"
             )
 
-    def _source(self, thread_id: str, path: str | None) -> Opened:
-        """The rollout a resume or fork names: by path, else by id among those that are not archived."""
-        wanted = check_thread_id(thread_id) if path is None else ""
-        found = self.storage.find(wanted) if path is None else self.storage.at(configured.absolute(path, self.cwd))
-        if found is None:
-            raise BadRequest(f"no rollout found for thread id {wanted}")
-        try:
-            return open_rollout(self.storage, found)
-        except Unreadable as error:
-            raise _failed_to_load(error) from error
-
     async def _resume_cold(self, source: Opened, params: p.ThreadResumeParams, client: Client) -> Answer:
-        journal = self._journal(source, extended=params.persist_extended_history)
-        settings = self._settings(params, source.meta, journal.state, client)
-        thread = self._thread(source.meta.id, source.place, journal, settings)
+        thread = self._builder.stored(source, params, client.originator)
+        state = thread.journal.state
         answer = await self._resumed(thread, params, client)
         answer = msgspec.structs.replace(answer, then=(*answer.then, *notices.warnings(thread)))
-        recorded = journal.state.window.previous_context
-        if recorded is not None and recorded.model != settings.model:
+        recorded = state.window.previous_context
+        if recorded is not None and recorded.model != thread.settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, notices.other_model(thread, recorded.model)))
         await self._load_ready(thread, "resuming", new=False)
-        if not journal.state.complete:
+        if not state.complete:
             self._tasks.start_soon(thread.complete)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
@@ -285,32 +248,22 @@ class Threads:
         if self._loaded.get(params.thread_id) is not None:
             raise BadRequest(f"cannot resume thread {params.thread_id} with history while it is already running")
         items = parse_items(history, "history")
-        config = configured.configure(self.layout.path, self.flags, params, self.cwd)
-        settings = configured.start(params, config, client.originator)
-        created = self.clock.now()
-        thread_id = self.layout.new_id(created)
-        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
-        thread = self._new(meta, settings, created)
+        settings = self._builder.settings(params, client.originator)
+        thread = await self._builder.new(settings)
         thread.journal.append(items)
         await self._load_ready(thread, "resuming", new=True)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         shown = published(thread, self.index, opening=True)
-        return Answer(thread_id, p.ThreadResumeResponse(thread=shown, **settings_forms.response_fields(settings)))
+        return Answer(thread.id, p.ThreadResumeResponse(thread=shown, **settings_forms.response_fields(settings)))
 
     # -- fork
 
     async def fork(self, params: p.ThreadForkParams, client: Client) -> Answer:
         """A new thread with the history of another one (spec thread-lifecycle 4)."""
         source = self._fork_source(params)
-        stored = _stored(source.meta, None)
-        config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
-        settings = configured.start(params, config, client.originator, stored)
+        settings = self._builder.settings(params, client.originator, stored(source.meta, None))
         settings = msgspec.structs.replace(settings, originator=client.originator, source="vscode")
-        created = self.clock.now()
-        thread_id = self.layout.new_id(created)
-        found = await git.info(settings.cwd)
-        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), found, forked_from=source.meta.id)
-        thread = self._new(meta, settings, created)
+        thread = await self._builder.new(settings, forked_from=source.meta.id)
         try:
             if is_large(source.log):
                 known = self._known(source)
@@ -319,7 +272,7 @@ class Threads:
             else:
                 thread.journal.append(copied_lines(source.log))
         except Unreadable as error:
-            raise _failed_to_load(error) from error
+            raise failed_to_load(error) from error
         thread.usage = thread.journal.state.usage.restored()
         thread.inherited_compactions = thread.journal.state.window.compactions
         await self._load_ready(thread, "forking", new=True)
@@ -333,21 +286,21 @@ class Threads:
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
         result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread_id, result, (*then, notices.started(shown)))
+        return Answer(thread.id, result, (*then, notices.started(shown)))
 
     def _known(self, source: Opened) -> Journal:
         """What is known of a stored thread, live or not."""
         thread = self._loaded.get(source.meta.id)
         if thread is not None and thread.place == source.place:
             return thread.journal
-        return self._journal(source, extended=False)
+        return self._builder.journal(source, extended=False)
 
     def _fork_source(self, params: p.ThreadForkParams) -> Opened:
         if params.path is None:
             loaded = self._loaded.get(check_thread_id(params.thread_id))
             if loaded is not None and (loaded.ephemeral or not loaded.journal.written):
                 raise BadRequest(f"no rollout found for thread id {params.thread_id}")
-        return self._source(params.thread_id, params.path)
+        return self._builder.source(params.thread_id, params.path)
 
     # -- threads of threads
 
@@ -359,49 +312,15 @@ class Threads:
 
     async def _child(self, parent: Thread, settings: Settings, relation: ev.ChildRelation) -> Thread:
         """A thread of a thread, with a log of its own; nobody is subscribed to it, so it asks nobody."""
-        created = self.clock.now()
-        thread_id = self.layout.new_id(created)
-        meta = settings_forms.session_meta(settings, thread_id, timestamp(created), await git.info(settings.cwd))
-        child = self._new(meta, settings, created, Nobody())
-        parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=thread_id, relation=relation))
+        child = await self._builder.new(settings, sink=Nobody())
+        parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=child.id, relation=relation))
         self._tasks.start_soon(child.run)
         return child
 
     # -- parts
 
-    def _journal(self, source: Opened, *, extended: bool) -> Journal:
-        """Log and state of a stored thread, from its checkpoint or its tail."""
-        entry = self.storage.entry(source.place) or Entry(catalog.apply(catalog.EMPTY, source.meta))
-        try:
-            state = self.restorer.open(source)
-        except Unreadable as error:
-            raise _failed_to_load(error) from error
-        return Journal(source.log, state, source.meta, entry, self.clock, extended=extended)
-
     async def _history(self, thread: Thread) -> History:
         try:
             return await thread.history()
         except Unreadable as error:
-            raise _failed_to_load(error) from error
-
-    def _settings(
-        self, params: p.ThreadResumeParams, meta: ev.SessionMeta, state: SessionState, client: Client
-    ) -> Settings:
-        stored = _stored(meta, state.window.previous_context)
-        config = configured.configure(self.layout.path, self.flags, params, self.cwd, stored)
-        return configured.start(params, config, client.originator, stored)
-
-
-def _failed_to_load(error: Unreadable) -> BadRequest:
-    return BadRequest(f"failed to load rollout `{error.path}`: {error.reason}")
-
-
-def _stored(meta: ev.SessionMeta, last: ev.TurnContext | None) -> Stored:
-    return Stored(
-        cwd=Path(meta.cwd),
-        base_instructions=meta.base_instructions.text if meta.base_instructions else None,
-        last=last,
-        dynamic_tools=meta.dynamic_tools,
-        originator=meta.originator,
-        source=meta.source,
-    )
+            raise failed_to_load(error) from error
