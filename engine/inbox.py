@@ -6,11 +6,15 @@ answer waits for its `Answer`.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 T = TypeVar("T")
+Action = Callable[[], Awaitable[None]]
 
 
 class Answer(Generic[T]):
@@ -40,3 +44,49 @@ class Answer(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
+
+
+class Inbox:
+    """What one owner is to do. It takes it with `async for`, until the inbox is closed and empty."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Action] = deque()
+        self._changed = anyio.Event()
+        self.closed = False
+
+    def post(self, action: Action) -> None:
+        """Let the owner run `action` after all that was posted before; returns at once. Dropped after `close`."""
+        if not self.closed:
+            self._waiting.append(action)
+            self._changed.set()
+
+    async def ask(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Let the owner run `action`; its result or its error is the caller's. The inbox must be open."""
+        answer: Answer[T] = Answer()
+
+        async def answered() -> None:
+            try:
+                answer.set(await action())
+            except Exception as error:
+                answer.fail(error)
+
+        self.post(answered)
+        return await answer.wait()
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self.closed = True
+        self._changed.set()
+
+    async def __aiter__(self) -> AsyncIterator[Action]:
+        while True:
+            # What is there already needs no trip through the event loop for each; what comes meanwhile waits.
+            for _ in range(len(self._waiting)):
+                yield self._waiting.popleft()
+            if self._waiting:
+                await anyio.lowlevel.checkpoint()
+            elif self.closed:
+                return
+            else:
+                self._changed = anyio.Event()
+                await self._changed.wait()

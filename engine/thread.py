@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
@@ -29,7 +27,7 @@ from engine.config import rule_folders
 from engine.context.environment import user_shell
 from engine.errands import Errands
 from engine.errors import BadRequest, EngineError
-from engine.inbox import Answer
+from engine.inbox import Action, Answer, Inbox
 from engine.journal import Journal
 from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
@@ -121,17 +119,17 @@ class Thread:
         self._restorer = restorer
         self._ids = (str(uuid4()) for _ in itertools.count())
         self._internal = itertools.count(1)
-        self._send, self._receive = anyio.create_memory_object_stream[Callable[[], Awaitable[None]]](math.inf)
+        self._inbox = Inbox()
+        self.post = self._inbox.post
         self._machine: Machine | None = None
         self.kind: TurnKind | None = None
         """What kind of turn runs; None when none does."""
         self._told: list[ev.Message] = []
         self._turn_id = ""
         """Id of the running or the last turn."""
-        self._later: list[Callable[[], Awaitable[None]]] = []
+        self._later: list[Action] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
-        self._closed = False
         self.inherited_compactions = 0
         """Of the source of a fork: until a restart the windows of requests are counted from there."""
         self._over = anyio.Event()
@@ -165,28 +163,14 @@ class Thread:
         assert self._store is not None  # made when the owner starts
         return self._store
 
-    def post(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Let the owner run `action` after all that was posted before; returns at once. Dropped after `close`."""
-        with suppress(anyio.ClosedResourceError):
-            self._send.send_nowait(action)
-
     async def ask(self, action: Callable[[], Awaitable[T]]) -> T:
         """Let the owner run `action`; its result or its error is the caller's.
 
         :raises BadRequest: the thread was closed meanwhile.
         """
-        if self._closed:
+        if self._inbox.closed:
             raise BadRequest(f"thread not found: {self.id}")
-        answer: Answer[T] = Answer()
-
-        async def answered() -> None:
-            try:
-                answer.set(await action())
-            except Exception as error:
-                answer.fail(error)
-
-        self.post(answered)
-        return await answer.wait()
+        return await self._inbox.ask(action)
 
     def interrupt(self, answered: Callable[[], None]) -> None:
         """End the running turn; `answered` is called when it has ended, before clients hear of it.
@@ -205,12 +189,11 @@ class Thread:
 
     async def close(self) -> None:
         """End the owner after what is already posted; a running turn is interrupted first."""
-        if not self._closed:
+        if not self._inbox.closed:
             ended = anyio.Event()
             self.interrupt(ended.set)
             await ended.wait()
-            self._closed = True
-            self._send.close()
+            self._inbox.close()
         await self._over.wait()
 
     # -- the owner
@@ -224,11 +207,8 @@ class Thread:
                 self._store = Store(tasks)
                 self.mcp.start(tasks)
                 tasks.start_soon(self._operations.opened, self)
-                async for action in self._receive:
+                async for action in self._inbox:
                     await self._act(action)
-                    # What is there already needs no trip through the event loop for each; what comes meanwhile waits.
-                    for _ in range(self._receive.statistics().current_buffer_used):
-                        await self._act(self._receive.receive_nowait())
                 await self.processes.clean()
                 tasks.cancel_scope.cancel()
             await self._operations.closed(self)
@@ -236,7 +216,7 @@ class Thread:
         finally:
             self._over.set()
 
-    async def _act(self, action: Callable[[], Awaitable[None]]) -> None:
+    async def _act(self, action: Action) -> None:
         try:
             await action()
         except EngineError as error:
@@ -247,7 +227,7 @@ class Thread:
             logger.exception("thread %s: a bug; its turn fails, the thread stays", self.id)
             self._cut_off("internal error")
 
-    def after_turn(self, action: Callable[[], Awaitable[None]]) -> None:
+    def after_turn(self, action: Action) -> None:
         """Run `action` when the running turn is over. Owner only."""
         self._later.append(action)
 
@@ -350,11 +330,15 @@ class Thread:
             self._restorer.keep(self.id, self.journal)
 
     def _start_operation(self, key: int, op: Op) -> None:
-        def done(result: object, failed: Exception | None) -> None:
-            now = self.clock.now()
-            self.post(lambda: self.feed(Done(now, key, result, failed)))
+        def report(data: object) -> None:
+            given = Progress(self.clock.now(), key, data)
+            self.post(lambda: self.feed(given))
 
-        self._errands.start(key, lambda: self._operations.run(self, op, lambda data: self._report(key, data)), done)
+        def done(result: object, failed: Exception | None) -> None:
+            given = Done(self.clock.now(), key, result, failed)
+            self.post(lambda: self.feed(given))
+
+        self._errands.start(key, lambda: self._operations.run(self, op, report), done)
 
     def beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something of the thread's own beside its turns; it ends with the thread."""
@@ -378,10 +362,6 @@ class Thread:
         except anyio.get_cancelled_exc_class():
             self._sink.withdraw(number)
             raise
-
-    def _report(self, key: int, data: object) -> None:
-        given = Progress(self.clock.now(), key, data)
-        self.post(lambda: self.feed(given))
 
     def _publish(self, events: Iterable[ev.Body], submission_id: str | None = None) -> None:
         for event in events:
