@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.clock import Clock
-from engine.context import changes, observe
+from engine.context import observe, opening
 from engine.settings import Settings
 from engine.turn.scripts.compact import Rewritten
 from projections.messages import SUMMARY_START
@@ -43,7 +43,8 @@ def rewritten(window: Window, summary: str, settings: Settings, clock: Clock, *,
     history = compacted_history(user_texts(window.items), message)
     if mid_turn:
         at = max(len(history) - 2, 0)
-        history[at:at] = changes(None, settings, observe(clock))
+        context = opening(None, settings, observe(clock))
+        history[at:at] = [line for line in context if isinstance(line, ev.Message)]
     return _line(message, [msgspec.Raw(codec.encode_item(item)) for item in history], settings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.clock import Clock
-from engine.context import changes, observe
+from engine.context import observe, opening
 from engine.draft import window_after
 from engine.errors import BadRequest
 from engine.response_items import parse_items
@@ -37,13 +37,13 @@ class Edits:
         items = parse_items(params.items, "items")
 
         async def inject() -> None:
-            opening: list[ev.Body] = []
+            context: list[ev.Body] = []
             if thread.journal.state.window.previous_context is None:
                 environment = observe(self._clock)
                 settings = thread.settings
-                context = turn_context(settings, thread.internal_id(), environment)
-                opening = [*changes(None, settings, environment), context]
-            thread.record([*opening, *items])
+                line = turn_context(settings, thread.internal_id(), environment)
+                context = [*opening(None, settings, environment), line]
+            thread.record([*context, *items])
             thread.keep()
 
         await thread.ask(inject)

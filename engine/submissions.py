@@ -14,7 +14,7 @@ import msgspec
 from engine.calls.ops import RunShell
 from engine.calls.shell import Shown, ran, user_shell_turn
 from engine.clock import Clock
-from engine.context import changes, observe
+from engine.context import observe, opening
 from engine.context.environment import user_shell
 from engine.errors import BadRequest, BadValue
 from engine.model.endpoint import remote_compaction, stream_retries
@@ -84,10 +84,8 @@ async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: 
 
 
 async def compact(thread: Thread, turn_id: str, clock: Clock) -> None:
-    """Start a turn that only compacts, now or after the running one. Owner only."""
-    if thread.running:
-        thread.after_turn(lambda: compact(thread, turn_id, clock))
-        return
+    """Start a turn that only compacts, in place of one that runs. Owner only."""
+    await thread.replace()
     setup = msgspec.structs.replace(turn_setup(thread, turn_id, None, thread.settings, clock), warnings=())
     await thread.start(turn_id, thread.settings, "compact", lambda turn: compact_turn(turn, setup))
 
@@ -136,17 +134,18 @@ def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: 
     """What a regular turn is given: the context that is new or changed, and the limits it runs under."""
     thread.catch_up()
     environment = observe(clock)
-    window = thread.journal.state.window
+    window, limit = thread.journal.state.window, settings.info.compact_limit
+    full = limit is not None and thread.usage.context_tokens >= limit
     return TurnSetup(
         thread_id=thread.id,
         input=user,
-        opening=tuple(changes(window.context, settings, environment)),
-        full_opening=tuple(changes(None, settings, environment)),
+        opening=tuple(opening(None if full else window.context, settings, environment)),
+        compact_first=full,
         context=turn_context(settings, turn_id, environment),
         context_window=settings.info.effective_window,
         mode=settings.mode,
         model=settings.model,
-        compact_at=settings.info.compact_limit,
+        compact_at=limit,
         remote_compaction=remote_compaction(settings.config.provider),
         history_items=len(window.items),
         stream_max_retries=stream_retries(settings.config.provider),

@@ -2,6 +2,7 @@
 
 from engine.context.environment import Environment, observe
 from engine.context.messages import changes, initial
+from engine.context.opening import opening
 from engine.context.user_input import user_input
 
-__all__ = ["Environment", "changes", "initial", "observe", "user_input"]
+__all__ = ["Environment", "changes", "initial", "observe", "opening", "user_input"]

@@ -34,17 +34,11 @@ def initial(settings: Settings, environment: Environment, sections: Sequence[str
 
 
 def changes(
-    previous: ev.TurnContext | None,
+    previous: ev.TurnContext,
     settings: Settings,
     environment: Environment,
-    sections: Sequence[str] = (),
 ) -> list[ev.Message]:
-    """What to tell the model before a turn: what differs from the last turn's context, or everything without one.
-
-    `previous` is `None` also after a compaction or a rollback has removed the context from the history.
-    """
-    if previous is None:
-        return initial(settings, environment, sections)
+    """What to tell the model before a turn that differs from the last turn's context."""
     switched = previous.model != settings.model
     parts = [
         _model_switch(settings) if switched else None,

@@ -14,16 +14,16 @@ class TurnSetup(msgspec.Struct, frozen=True):
 
     thread_id: str
     input: Submission | None
-    opening: tuple[ev.Message, ...]
-    """Context messages that are new or changed."""
-    full_opening: tuple[ev.Message, ...]
-    """All context messages, for a history that has lost them."""
+    opening: tuple[ev.Message | ev.Warning, ...]
+    """Context messages that are new or changed, and what is to be said about them."""
     context: ev.TurnContext
     context_window: int | None
     """Effective window of the model in tokens (spec token-usage 2)."""
     mode: str = "default"
     """Collaboration mode kind."""
     model: str = ""
+    compact_first: bool = False
+    """The history is compacted before the turn begins; `opening` is then the whole context."""
     compact_at: int | None = None
     """Tokens of context from which the history is compacted first."""
     remote_compaction: bool = False

@@ -105,11 +105,6 @@ def test_nothing_changed_means_nothing_told(tmp_path: Path) -> None:
     assert since(settings, settings) == []
 
 
-def test_without_a_context_in_the_history_everything_is_told_again(tmp_path: Path) -> None:
-    settings = start(tmp_path)
-    assert changes(None, settings, ENVIRONMENT) == initial(settings, ENVIRONMENT)
-
-
 def test_changes_come_in_one_developer_message_in_a_fixed_order(tmp_path: Path) -> None:
     before = start(tmp_path)
     mode = {"mode": "plan", "settings": {"model": "gpt-5.2", "developer_instructions": "PLAN"}}

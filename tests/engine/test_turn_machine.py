@@ -61,7 +61,6 @@ def setup(**changes: Any) -> TurnSetup:
         thread_id="t",
         input=submission("hi"),
         opening=(),
-        full_opening=(),
         context=CONTEXT,
         context_window=1000,
         **values,

@@ -20,12 +20,10 @@ def regular(turn: Turn, setup: TurnSetup) -> Script:
     metadata = setup.input.client_metadata if setup.input else None
     last_message: str | None = None
     try:
-        opening = setup.opening
-        if _full(turn, setup):
+        if setup.compact_first:
             yield from compact(turn, setup, mid_turn=False)
-            opening = setup.full_opening
-        for message in opening:
-            turn.emit(message)
+        for line in setup.opening:
+            turn.emit(line)
         turn.emit(setup.context)
         if setup.input is not None:
             accept(turn, setup, setup.input)
