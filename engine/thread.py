@@ -239,7 +239,8 @@ class Thread:
         self.turn_settings = settings
         assert self._tasks is not None  # made when the owner starts
         self.workspaces.look(settings.cwd, self._tasks)
-        turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, jitter(), self._toolbox(settings).serve)
+        tools = self._toolbox(settings)
+        turn = Turn(turn_id, self._ids, self.clock.now(), self.usage, jitter(), tools.serve, tools.parallel)
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
         turn.told, self._told = self._told, []

@@ -162,11 +162,10 @@ async def _type(thread: Thread, op: Type) -> Executed:
         running = thread.processes.get(op.number)
         if op.chars:
             await thread.processes.write(running, op.chars)
-        if op.chars or running.exit_code is None:
-            thread.tell(ev.TerminalInteraction(call_id=running.call_id, process_id=str(op.number), stdin=op.chars))
     except (UnknownProcess, StdinClosed) as error:
         raise CallFailed(f"write_stdin failed: {error}") from error
     done = await thread.processes.collect(running, op.yield_ms)
+    thread.tell(ev.TerminalInteraction(call_id=running.call_id, process_id=str(op.number), stdin=op.chars))
     return Executed(done.text, done.seconds, done.exit_code, op.number)
 
 

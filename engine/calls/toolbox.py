@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.calls import asking, commands, image, mcp, patch, shell
-from engine.calls.offers import served
+from engine.calls.offers import listed, served
 from engine.calls.plan import update_plan
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -42,21 +42,39 @@ class Toolbox:
         :raises CallFailed: no such tool.
         """
         if isinstance(item, ev.CustomToolCall):
-            custom = _CUSTOM.get(item.name)
-            if custom is None or not served(item.name, self.settings):
-                raise CallFailed(f"unsupported custom tool call: {item.name}")
-            return (yield from custom(self, turn, item))
-        if any(
-            (tool.namespace, tool.name) == (item.namespace, item.name) for tool in self.settings.dynamic_tools or ()
-        ):
+            custom = _CUSTOM.get(item.name) if served(item.name, self.settings) else None
+            if custom is not None:
+                return (yield from custom(self, turn, item))
+            if self._is_function(item.name):
+                return None  # called in the wrong way, a tool says nothing (observed)
+            raise CallFailed(f"unsupported custom tool call: {item.name}")
+        if self._is_dynamic(item.namespace, item.name):
             return (yield from asking.dynamic_tool(self, turn, item))
         tool = self.mcp.find(item.namespace, item.name)
         if tool is not None:
             return (yield from mcp.call_tool(self, turn, item, tool))
-        function = None if item.namespace else _FUNCTIONS.get(item.name)
+        function = _FUNCTIONS.get(item.name) if item.namespace is None else None
         if function is None or not self._offered(item.name):
             raise CallFailed(f"unsupported call: {item.namespace or ''}{item.name}")
         return (yield from function(self, turn, item))
+
+    def parallel(self, item: CallItem) -> bool:
+        """Whether a call may run beside others that may: those that look and those that start programs. Older names of
+        the shell tools run alone, as everything does that the model was not told of."""
+        if not isinstance(item, ev.FunctionCall):
+            return False
+        tool = self.mcp.find(item.namespace, item.name)
+        if tool is not None:
+            return tool.parallel
+        if item.namespace is not None or self._is_dynamic(None, item.name):
+            return False
+        return self.mcp.any if item.name in mcp.RESOURCE_TOOLS else item.name in _PARALLEL & {*listed(self.settings)}
+
+    def _is_dynamic(self, namespace: str | None, name: str) -> bool:
+        return any((tool.namespace, tool.name) == (namespace, name) for tool in self.settings.dynamic_tools or ())
+
+    def _is_function(self, name: str) -> bool:
+        return self._is_dynamic(None, name) or (name in _FUNCTIONS and self._offered(name))
 
     def _offered(self, name: str) -> bool:
         """Whether the model has a tool that not every model gets."""
@@ -80,6 +98,7 @@ _FUNCTIONS: Mapping[str, Callable[[Toolbox, Turn, ev.FunctionCall], Script]] = {
     "local_shell": shell.shell,
     **mcp.RESOURCE_TOOLS,
 }
+_PARALLEL = frozenset({"exec_command", "shell_command", "shell", "view_image"})
 _CUSTOM: Mapping[str, Callable[[Toolbox, Turn, ev.CustomToolCall], Script]] = {
     "apply_patch": patch.apply_patch_custom,
 }

@@ -81,6 +81,7 @@ MCP_SERVER = McpServer(
             "oauth_resource": Text(),
             "enabled": Flag(),
             "required": Flag(),
+            "supports_parallel_tool_calls": Flag(),
             "startup_timeout_sec": Seconds(),
             "startup_timeout_ms": Whole("u64"),
             "tool_timeout_sec": Seconds(),

@@ -39,6 +39,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     tool_seconds: float = TOOL_SECONDS
     enabled_tools: frozenset[str] | None = None
     disabled_tools: frozenset[str] = frozenset()
+    supports_parallel_tool_calls: bool = False
+    """Whether its tools may run beside other calls."""
     approval_mode: ApprovalMode = "auto"
     tool_modes: dict[str, ApprovalMode] = {}
 

@@ -245,6 +245,7 @@ def _tool(server: Server, tool: p.Tool, named: Any) -> Tool:
         hints=_hints(tool.annotations),
         resource_uri=resource_uri(tool.meta),
         mode=server.config.mode(tool.name),
+        parallel=server.config.supports_parallel_tool_calls,
     )
 
 

@@ -29,6 +29,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     resource_uri: str | None
     """The `ui://` resource that shows its results, for clients to fetch beforehand (seed)."""
     mode: ApprovalMode
+    parallel: bool = False
+    """Whether it may run beside other calls."""
 
     @property
     def server(self) -> str:

@@ -1,48 +1,74 @@
 """Tool calls of a reply: each is a script that runs beside the model stream from the moment its item is complete.
 
 What a call does is decided by the script that `Turn.serve` gives for it (`engine.calls`). Here is what all calls
-have in common: an output item for the model whatever happens, recorded in call order when all calls have ended.
+have in common: their turn, as a call that may not run beside others waits for all before it and those after it wait for
+it; and an output item for the model, recorded in call order once the stream has ended.
 """
 
 from __future__ import annotations
 
-from engine.turn.machine import CallItem, Interrupted, Join, Script, Turn
+from collections.abc import Sequence
+
+from engine.turn.machine import Call, CallItem, Interrupted, Join, Script, Task, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
+_SHELLS = frozenset({"shell", "shell_command", "container.exec", "local_shell"})
+"""Tools whose aborted calls are told of in the frame of their outputs."""
+SHORTEST_ABORT_SECONDS = 0.1
+
 
 def run_calls(turn: Turn) -> Script:
-    """Wait for the calls of the reply, then record their outputs; says whether there were any."""
-    unfinished = [call for call in turn.calls if not call.done]
-    if unfinished:
-        yield Join(unfinished)
-    return record_outputs(turn)
+    """Record the output of each call of the reply as soon as it and all before it have ended; says whether there were
+    any."""
+    called = bool(turn.calls)
+    while turn.calls:
+        if not turn.calls[0].task.done:
+            yield Join([turn.calls[0].task])
+        _record(turn, turn.calls.pop(0).task)
+    return called
 
 
-def record_outputs(turn: Turn) -> bool:
-    """Record the outputs of all calls of the reply, in call order; says whether there were any."""
-    beside, turn.beside = turn.beside, []
-    for item in beside:
-        turn.emit(item)
+def record_outputs(turn: Turn) -> None:
+    """Record the outputs of all calls of the reply, which have ended, in call order."""
     calls, turn.calls = turn.calls, []
     for call in calls:
-        turn.emit(call.result)
-    return bool(calls)
+        _record(turn, call.task)
 
 
 def start_call(turn: Turn, item: CallItem) -> None:
     """Start the script that serves this call."""
-    turn.calls.append(turn.spawn(_call(turn, item)))
+    parallel = turn.parallel(item)
+    ahead = [call.task for call in turn.calls if not (parallel and call.parallel)]
+    turn.calls.append(Call(turn.spawn(_call(turn, item, ahead)), parallel))
 
 
-def _call(turn: Turn, item: CallItem) -> Script:
+def _record(turn: Turn, task: Task) -> None:
+    beside, turn.beside = turn.beside, []
+    for item in (*beside, task.result):
+        if item is not None:
+            turn.emit(item)
+
+
+def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:
     started = turn.now
     try:
-        output: ev.OutputBody = yield from turn.serve(turn, item)
+        if waiting := [task for task in ahead if not task.done]:
+            yield Join(waiting)
+        output: ev.OutputBody | None = yield from turn.serve(turn, item)
     except CallFailed as failure:
         output = failure.text
     except Interrupted:
-        output = f"aborted by user after {(turn.now - started).total_seconds():.1f}s"
+        output = _aborted(item, (turn.now - started).total_seconds())
+    if output is None:
+        return None
     if isinstance(item, ev.FunctionCall):
         return ev.FunctionCallOutput(call_id=item.call_id, output=output)
     return ev.CustomToolCallOutput(call_id=item.call_id, output=output)
+
+
+def _aborted(item: CallItem, seconds: float) -> str:
+    seconds = max(seconds, SHORTEST_ABORT_SECONDS)
+    if item.name in _SHELLS:
+        return f"Wall time: {seconds:.1f} seconds\naborted by user"
+    return f"aborted by user after {seconds:.1f}s"

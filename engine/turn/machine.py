@@ -79,7 +79,18 @@ class Task:
 
 CallItem = ev.FunctionCall | ev.CustomToolCall
 Serve = Callable[["Turn", CallItem], Script]
-"""Gives the script of a call; its result is the output for the model (`ev.OutputBody`)."""
+"""Gives the script of a call; its result is the output for the model (`ev.OutputBody`), or None for none at all."""
+
+
+class Call:
+    """A call of the current reply and the script that serves it."""
+
+    __slots__ = ("parallel", "task")
+
+    def __init__(self, task: Task, parallel: bool) -> None:
+        self.task = task
+        self.parallel = parallel
+        """Whether it may run at the same time as others that may."""
 
 
 class PatchFollower(Protocol):
@@ -96,13 +107,22 @@ class Turn:
     """What a script sees of its turn: emit, spawn, pending input, time and ids."""
 
     def __init__(
-        self, turn_id: str, ids: Iterator[str], now: datetime, usage: Usage, jitter: Iterator[float], serve: Serve
+        self,
+        turn_id: str,
+        ids: Iterator[str],
+        now: datetime,
+        usage: Usage,
+        jitter: Iterator[float],
+        serve: Serve,
+        parallel: Callable[[CallItem], bool] = lambda _: True,
     ) -> None:
         self.id = turn_id
         self.ids = ids
         self.usage = usage
         """Usage and limits as this turn has counted them so far."""
         self.serve = serve
+        self.parallel = parallel
+        """Whether a call may run at the same time as others that may; one that may not runs alone."""
         self.jitter = jitter
         """Factors around 1 for delays between retries."""
         self.now = now
@@ -111,7 +131,7 @@ class Turn:
         """Input that came while a reply was streaming."""
         self.told: list[ev.Message] = []
         """What the model is to be told after the current step."""
-        self.calls: list[Task] = []
+        self.calls: list[Call] = []
         """Calls of the current reply whose outputs are not recorded yet, in call order."""
         self.first_token_ms: int | None = None
         """Milliseconds from the start to the first output of the model."""

@@ -35,6 +35,7 @@ def test_everything_a_server_can_be_given(tmp_path: Path) -> None:
         env_vars = ["B"]
         cwd = "/tmp"
         required = true
+        supports_parallel_tool_calls = true
         startup_timeout_sec = 1.5
         tool_timeout_sec = 3
         enabled_tools = ["one", "two"]
@@ -59,6 +60,7 @@ def test_everything_a_server_can_be_given(tmp_path: Path) -> None:
         ("B",),
         "/tmp",
     )
+    assert (server.supports_parallel_tool_calls, found["h"].supports_parallel_tool_calls) == (True, False)
     assert (server.required, server.startup_seconds, server.tool_seconds) == (True, 1.5, 3)
     assert [server.offers(tool) for tool in ("one", "two", "three")] == [True, False, False]
     assert [server.mode(tool) for tool in ("one", "three")] == ["approve", "prompt"]
