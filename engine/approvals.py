@@ -14,6 +14,7 @@ import msgspec
 
 from engine.commands import policy
 from engine.commands.rules import Rules, commands_of
+from engine.commands.words import canonical
 from engine.permissions.writable import can_write
 from engine.settings import Settings
 from projections import protocol as p
@@ -32,11 +33,24 @@ class Escalation(msgspec.Struct, frozen=True):
     """How a refusal is worded, which depends on the tool."""
 
 
+class Command(msgspec.Struct, frozen=True):
+    """A command that the model wants to run; `tty` is None for tools that know no terminals."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    escalation: Escalation
+    tty: bool | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Commands with one key are the same to somebody who allows one for the session."""
+        return canonical(self.argv), self.cwd, self.escalation.wanted, self.tty
+
+
 class Permit(msgspec.Struct, frozen=True):
-    """It may run; `asked`: somebody said so just now; `approved`: somebody said so now or for the session."""
+    """It may run; `approved`: somebody said so, now or for the session."""
 
     sandboxed: bool
-    asked: bool = False
     approved: bool = False
 
 
@@ -63,16 +77,22 @@ class Grants:
     """What clients allowed for the rest of the session. Ends with the process; restored approvals grant nothing."""
 
     def __init__(self) -> None:
-        self._commands: set[tuple[tuple[str, ...], str, bool]] = set()
+        self.rules = Rules()
+        """Those the session began with, and kept ones. Files that change meanwhile count for later sessions."""
+        self._commands: set[tuple[object, ...]] = set()
         self._files: set[str] = set()
 
-    def allow_command(self, argv: tuple[str, ...], cwd: str, escalated: bool) -> None:
-        """This very command, here, with these permissions, need not be asked about again."""
-        self._commands.add((argv, cwd, escalated))
+    def allow_prefix(self, words: tuple[str, ...]) -> None:
+        """Commands that begin so need not be asked about again."""
+        self.rules = self.rules.allowing(words)
 
-    def allows_command(self, argv: tuple[str, ...], cwd: str, escalated: bool) -> bool:
+    def allow_command(self, command: Command) -> None:
+        """This very command, here, with these permissions, need not be asked about again."""
+        self._commands.add(command.key)
+
+    def allows_command(self, command: Command) -> bool:
         """Whether it was allowed for the session."""
-        return (argv, cwd, escalated) in self._commands
+        return command.key in self._commands
 
     def allow_files(self, paths: Iterable[str]) -> None:
         """Patches of these files need not be asked about again."""
@@ -86,22 +106,21 @@ class Grants:
 class Judge:
     """Decides under the settings of one turn."""
 
-    def __init__(self, settings: Settings, grants: Grants, rules: Rules) -> None:
+    def __init__(self, settings: Settings, grants: Grants) -> None:
         self.grants = grants
-        self.rules = rules
         self._settings = settings
 
-    def command(self, argv: tuple[str, ...], cwd: str, escalation: Escalation) -> Verdict:
+    def command(self, command: Command) -> Verdict:
         """May this command run?"""
-        approval = self._settings.approval_policy
+        approval, escalation = self._settings.approval_policy, command.escalation
         free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
         sandboxed = not (free or escalation.wanted)
-        if self.grants.allows_command(argv, cwd, escalation.wanted):
-            return Permit(sandboxed, approved=True)
         situation = policy.Situation(approval, free, escalation.wanted, escalation.prefix)
-        match policy.judge(argv, situation, self.rules):
+        match policy.judge(command.argv, situation, self.grants.rules):
             case policy.Allowed(by_rule):
                 return Permit(sandboxed and not by_rule)
+            case policy.NeedsApproval() if self.grants.allows_command(command):
+                return Permit(sandboxed, approved=True)
             case policy.NeedsApproval(reason, amendment):
                 return Question(amendment, reason, sandboxed)
             case policy.Forbidden(text):
@@ -114,11 +133,13 @@ class Judge:
             return None
         return policy.refuse_escalation(approval, escalation.verb)
 
-    def retry(self, argv: tuple[str, ...]) -> Question | None:
-        """What to ask before a command runs again without the sandbox that stopped it; None if nobody may be asked."""
+    def retry(self, command: Command, permit: Permit) -> Permit | Question | None:
+        """What is needed to run a command again without the sandbox that stopped it; None if nobody may be asked."""
         if self._settings.approval_policy in ("never", "on-request") or not self._may_ask("sandbox_approval"):
             return None
-        commands, complex_script = commands_of(argv)
+        if permit.approved or self.grants.allows_command(command):
+            return msgspec.structs.replace(permit, sandboxed=False)
+        commands, complex_script = commands_of(command.argv)
         return Question(None if complex_script else commands[0], RETRY)
 
     def patch(self, paths: Sequence[str]) -> Verdict:

@@ -1,7 +1,8 @@
 """Open questions to clients: approvals, user input, elicitations, client-side tools.
 
 Owns the ids, the open set and the decoding of answers; sends nothing. Rule: an answer that is an error or does not
-decode counts as the most cautious answer there is for its method (wire.md, section 3), never as consent.
+decode counts as the most cautious answer there is for its method (wire.md, section 3), never as consent. The items of
+commands and patches show a client's error as a failure, so that has an answer of its own.
 """
 
 from __future__ import annotations
@@ -26,11 +27,27 @@ class Question(msgspec.Struct, frozen=True, eq=False):
     on_answer: OnAnswer
 
 
+class CommandAnswerFailed(p.CommandExecutionRequestApprovalResponse, frozen=True, kw_only=True):
+    """Asked about a command, the client answered with an error."""
+
+    decision: p.CommandExecutionApprovalDecision = "decline"
+
+
+class PatchAnswerFailed(p.FileChangeRequestApprovalResponse, frozen=True, kw_only=True):
+    """Asked about a patch, the client answered with an error."""
+
+    decision: p.FileChangeApprovalDecision = "decline"
+
+
 class AnswerType(msgspec.Struct, frozen=True):
-    """What a method's answer decodes to, and the answer that stands in for a bad one."""
+    """What a method's answer decodes to, and the answer that stands in for a bad one.
+
+    `failed` stands in for an error where that makes a difference.
+    """
 
     type: type[msgspec.Struct]
     cautious: Callable[[], msgspec.Struct]
+    failed: Callable[[], msgspec.Struct] | None = None
 
 
 class Asks:
@@ -79,7 +96,7 @@ class Asks:
     def _decode(self, method: str, result: bytes | None) -> msgspec.Struct:
         expected = self._answer_types[method]
         if result is None:
-            return expected.cautious()
+            return (expected.failed or expected.cautious)()
         try:
             return msgspec.json.decode(result, type=expected.type)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -96,10 +113,12 @@ ANSWER_TYPES: Final[Mapping[str, AnswerType]] = {
     "item/commandExecution/requestApproval": AnswerType(
         p.CommandExecutionRequestApprovalResponse,
         lambda: p.CommandExecutionRequestApprovalResponse(decision="decline"),
+        CommandAnswerFailed,
     ),
     "item/fileChange/requestApproval": AnswerType(
         p.FileChangeRequestApprovalResponse,
         lambda: p.FileChangeRequestApprovalResponse(decision="decline"),
+        PatchAnswerFailed,
     ),
     "item/tool/requestUserInput": AnswerType(
         p.ToolRequestUserInputResponse, lambda: p.ToolRequestUserInputResponse(answers={})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.commands.rules import load_rules
+from engine.commands.rules import RulesUnreadable, load_rules
 from engine.config import ConfigError, load, rule_folders
 from projections import protocol as p
 
@@ -14,13 +14,15 @@ _PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>\d+):(?P<column>\d+): ")
 
 
 def config_warnings(home: Path, flags: Mapping[str, object], cwd: Path) -> list[p.ConfigWarningNotification]:
-    """A configuration that cannot be used, or rules that cannot."""
+    """A configuration that cannot be used, or rules that cannot; what cannot even be read fails the first thread."""
     try:
         problem = load_rules(*rule_folders(load(home, flags, cwd))).problem
     except ConfigError as error:
         found = _PLACE.match(str(error))
         place = (found["path"], int(found["line"]), int(found["column"])) if found else None
         return [_warning("Invalid configuration; using defaults.", str(error), place)]
+    except RulesUnreadable:
+        return []
     if problem is None:
         return []
     place = (str(problem.path), problem.line, problem.column)

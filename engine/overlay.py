@@ -30,7 +30,8 @@ class Overlay:
         self._completed_at: int | None = None
         self._duration_ms: int | None = None
         self._builder: TurnBuilder | None = None
-        self._commands: dict[str, str] = {}
+        self._commands: dict[str, ev.ExecCommandBegin | ev.ExecApprovalRequest] = {}
+        self._questions: dict[str | int, p.ThreadActiveFlag] = {}
 
     def apply(self, event: ev.Body) -> None:
         """Fold one event, written or not."""
@@ -58,7 +59,12 @@ class Overlay:
 
     def turn_of(self, call_id: str) -> str | None:
         """The turn of a command that has begun and not ended, which may be an earlier one."""
-        return self._commands.get(call_id)
+        shown = self._commands.get(call_id)
+        return shown.turn_id if shown is not None else None
+
+    def shows(self, event: ev.ExecCommandBegin | ev.ExecApprovalRequest) -> bool:
+        """Whether clients see a command for the first time with this event: as it begins, or as it is asked about."""
+        return self._commands.get(event.call_id) is event
 
     @property
     def open_turn_id(self) -> str | None:
@@ -94,22 +100,38 @@ class Overlay:
             self.status = IDLE
         self._completed_at, self._duration_ms = completed_at, duration_ms
         self._builder = None
+        self._questions.clear()
 
-    def _waits_for_approval(self, event: ev.Body) -> None:
-        self.status = p.ActiveThreadStatus(active_flags=["waitingOnApproval"])
+    def _asked_about_command(self, event: ev.ExecApprovalRequest) -> None:
+        self._command_shown(event)
+        self._waits(event.call_id, "waitingOnApproval")
 
-    def _waits_for_input(self, event: ev.RequestUserInput) -> None:
-        self.status = p.ActiveThreadStatus(active_flags=["waitingOnUserInput"])
+    def _asked_about_patch(self, event: ev.ApplyPatchApprovalRequest) -> None:
+        self._waits(event.call_id, "waitingOnApproval")
+
+    def _asked_by_server(self, event: ev.ElicitationRequest) -> None:
+        self._waits(event.id, "waitingOnApproval")
+
+    def _asked_for_input(self, event: ev.RequestUserInput) -> None:
+        self._waits(event.call_id, "waitingOnUserInput")
+
+    def _waits(self, question: str | int, flag: p.ThreadActiveFlag) -> None:
+        self._questions[question] = flag
+        self._show_questions()
 
     def _answered(self, event: ev.QuestionClosed) -> None:
-        """Back to what it was; MCP servers may ask outside of turns."""
-        if self._builder is not None:
-            self.status = p.ActiveThreadStatus(active_flags=[])
+        self._questions.pop(event.call_id, None)
+        self._show_questions()
+
+    def _show_questions(self) -> None:
+        """A flag for each kind of open question; without any, back to what it was: servers ask between turns, too."""
+        if self._questions or self._builder is not None:
+            self.status = p.ActiveThreadStatus(active_flags=sorted(set(self._questions.values())))
         elif self.status != SYSTEM_ERROR:
             self.status = IDLE
 
-    def _command_begun(self, event: ev.ExecCommandBegin) -> None:
-        self._commands[event.call_id] = event.turn_id
+    def _command_shown(self, event: ev.ExecCommandBegin | ev.ExecApprovalRequest) -> None:
+        self._commands.setdefault(event.call_id, event)
 
     def _command_over(self, event: ev.ExecCommandEnd | ev.CommandDeclined) -> None:
         self._commands.pop(event.call_id, None)
@@ -120,12 +142,12 @@ _CHANGES: dict[type, Callable[[Overlay, Any], None]] = {
     ev.ErrorEvent: Overlay._failed,
     ev.TaskComplete: Overlay._completed,
     ev.TurnAborted: Overlay._aborted,
-    ev.ExecApprovalRequest: Overlay._waits_for_approval,
-    ev.ApplyPatchApprovalRequest: Overlay._waits_for_approval,
-    ev.ElicitationRequest: Overlay._waits_for_approval,
-    ev.RequestUserInput: Overlay._waits_for_input,
+    ev.ExecApprovalRequest: Overlay._asked_about_command,
+    ev.ApplyPatchApprovalRequest: Overlay._asked_about_patch,
+    ev.ElicitationRequest: Overlay._asked_by_server,
+    ev.RequestUserInput: Overlay._asked_for_input,
     ev.QuestionClosed: Overlay._answered,
-    ev.ExecCommandBegin: Overlay._command_begun,
+    ev.ExecCommandBegin: Overlay._command_shown,
     ev.ExecCommandEnd: Overlay._command_over,
     ev.CommandDeclined: Overlay._command_over,
 }

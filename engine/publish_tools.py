@@ -43,7 +43,19 @@ def _whole(scene: Scene, event: Any) -> Told:
     return [*_begin(scene, event), *_end(scene, event)]
 
 
-def _declined_command(scene: Scene, event: ev.CommandDeclined) -> Told:
+def _command_begun(scene: Scene, event: ev.ExecCommandBegin) -> Told:
+    """The start of a command, unless clients saw it with the question about it."""
+    return _begin(scene, event) if scene.overlay.shows(event) else []
+
+
+def _command_asked_about(scene: Scene, event: ev.ExecApprovalRequest) -> Told:
+    return _started(scene, _not_run(event), event.turn_id) if scene.overlay.shows(event) else []
+
+
+def _not_run(
+    event: ev.ExecApprovalRequest | ev.CommandDeclined, status: p.CommandExecutionStatus = "inProgress"
+) -> p.ThreadItem:
+    """The item of a command that has not begun, and perhaps never will."""
     begun = ev.ExecCommandBegin(
         call_id=event.call_id,
         turn_id=event.turn_id,
@@ -53,14 +65,19 @@ def _declined_command(scene: Scene, event: ev.CommandDeclined) -> Told:
     )
     item = items.event_item(begun, event.call_id)
     assert isinstance(item, p.CommandExecutionThreadItem)
-    return _completed(scene, msgspec.structs.replace(item, status="declined"), event.turn_id)
+    return msgspec.structs.replace(item, status=status)
+
+
+def _declined_command(scene: Scene, event: ev.CommandDeclined) -> Told:
+    return _completed(scene, _not_run(event, "failed" if event.failed else "declined"), event.turn_id)
 
 
 def _declined_patch(scene: Scene, event: ev.PatchDeclined) -> Told:
     begun = ev.PatchApplyBegin(call_id=event.call_id, turn_id=event.turn_id, auto_approved=False, changes=event.changes)
     item = items.event_item(begun, event.call_id)
     assert isinstance(item, p.FileChangeThreadItem)
-    return _completed(scene, msgspec.structs.replace(item, status="declined"), event.turn_id)
+    status: p.PatchApplyStatus = "failed" if event.failed else "declined"
+    return _completed(scene, msgspec.structs.replace(item, status=status), event.turn_id)
 
 
 def _output(scene: Scene, event: ev.ExecCommandOutputDelta) -> Told:
@@ -124,7 +141,8 @@ def _mcp_startup(scene: Scene, event: ev.McpStartupUpdate) -> Told:
 
 
 TOOLS: Mapping[type, Callable[[Scene, Any], Told]] = {
-    ev.ExecCommandBegin: _begin,
+    ev.ExecApprovalRequest: _command_asked_about,
+    ev.ExecCommandBegin: _command_begun,
     ev.ExecCommandEnd: _end,
     ev.CommandDeclined: _declined_command,
     ev.ExecCommandOutputDelta: _output,

@@ -22,8 +22,6 @@ from anyio.abc import TaskGroup
 from engine.approvals import Grants, Judge
 from engine.calls.toolbox import Toolbox
 from engine.clock import Clock, jitter
-from engine.commands.rules import load_rules
-from engine.config import rule_folders
 from engine.context.environment import user_shell
 from engine.errands import Errands
 from engine.errors import BadRequest, EngineError
@@ -254,8 +252,7 @@ class Thread:
             self.usage = msgspec.structs.replace(self.usage, info=self.journal.state.usage.info)
 
     def _toolbox(self, settings: Settings) -> Toolbox:
-        judge = Judge(settings, self.grants, load_rules(*rule_folders(settings.config)))
-        return Toolbox(self.id, settings, judge, user_shell(), self.mcp)
+        return Toolbox(self.id, settings, Judge(settings, self.grants), user_shell(), self.mcp)
 
     async def tell_model(self, message: ev.Message) -> None:
         """Let the model hear of something in the running turn's next step, or in that of the next turn. Owner only."""

@@ -17,6 +17,8 @@ from engine import children, notices, settings_forms
 from engine import settings as configured
 from engine.builder import Builder, failed_to_load, stored
 from engine.clock import Clock, timestamp
+from engine.commands.rules import RulesUnreadable, load_rules
+from engine.config import rule_folders
 from engine.errors import BadRequest, Internal
 from engine.forks import copied_lines, is_large, refer
 from engine.index import Index
@@ -165,20 +167,26 @@ class Threads:
         return thread
 
     async def _load_ready(self, thread: Thread, doing: str, *, new: bool) -> None:
-        """Load a thread unless an MCP server that it requires does not start; waits for none but those.
+        """Load a thread unless its rules cannot be read or an MCP server that it requires does not start; waits for
+        none but those.
 
         :raises Internal: one failed; nothing is left of a new thread
         """
         self._load(thread)
         try:
+            thread.grants.rules = load_rules(*rule_folders(thread.settings.config))
             await thread.mcp.required()
-        except McpFailed as error:
+        except (RulesUnreadable, McpFailed) as error:
             self.drop(thread.id)
             await thread.close()
             if new and thread.path is not None:
                 thread.path.unlink(missing_ok=True)
-            message = f"error {doing} thread: Fatal error: Failed to initialize session: {error.text}"
-            raise Internal(message) from error
+            what = (
+                f"Failed to initialize session: {error.text}"
+                if isinstance(error, McpFailed)
+                else f"failed to load rules: {error}"
+            )
+            raise Internal(f"error {doing} thread: Fatal error: {what}") from error
 
     # -- resume
 
@@ -313,6 +321,7 @@ class Threads:
     async def _child(self, parent: Thread, settings: Settings, relation: ev.ChildRelation) -> Thread:
         """A thread of a thread, with a log of its own; nobody is subscribed to it, so it asks nobody."""
         child = await self._builder.new(settings, sink=Nobody())
+        child.grants.rules = parent.grants.rules
         parent.tell(ev.ChildThread(turn_id=parent.overlay.open_turn_id, thread_id=child.id, relation=relation))
         self._tasks.start_soon(child.run)
         return child

@@ -14,8 +14,7 @@ import anyio.to_thread
 from engine import generated_images
 from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
-from engine.commands.rules import Rules, append_rule, load_rules
-from engine.config import rule_folders
+from engine.commands.rules import RuleRefused, append_rule
 from engine.context.user_input import guessed_type, image_url
 from engine.errors import os_reason
 from engine.mcp_operations import MCP_OPERATIONS
@@ -32,7 +31,7 @@ from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
-from engine.sandbox import SandboxUnsupported, confine
+from engine.sandbox import SandboxUnsupported, confine, likely_denied
 from engine.turn.ops import Op, SavedImage, SaveImage
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -63,16 +62,20 @@ async def _exec(thread: Thread, op: Exec) -> Executed:
     except SpawnError as error:
         raise CallFailed(frames.exec_not_started(op.argv, error)) from error
     shown = _Shown(thread, op, number)
-    if not op.begun:
-        thread.tell(shown.begin())
-    if running.exit_code is not None:
-        thread.tell(*shown.end(running, seconds=0.0))
+    denied = op.sandboxed and running.exit_code is not None and likely_denied(running.exit_code, running.output)
+    if denied:
+        thread.tell(shown.ran(running, seconds=0.0))
+    elif running.exit_code is not None:
+        thread.tell(shown.begin(), shown.end(running, seconds=0.0), shown.ran(running, seconds=0.0))
     else:
+        thread.tell(shown.begin())
         thread.processes.watch(
-            running, shown.chunk, lambda ended: thread.tell(*shown.end(ended, ended.session.seconds))
+            running,
+            shown.chunk,
+            lambda ended: thread.tell(shown.end(ended, ended.session.seconds), shown.ran(ended, ended.session.seconds)),
         )
     done = await thread.processes.collect(running, op.yield_ms)
-    return Executed(done.text, done.seconds, done.exit_code, number, thread.processes.crowd)
+    return Executed(done.text, done.seconds, done.exit_code, number, thread.processes.crowd, denied)
 
 
 class _Shown:
@@ -98,10 +101,9 @@ class _Shown:
     def chunk(self, data: bytes) -> None:
         self._thread.tell(ev.ExecCommandOutputDelta(call_id=self._call_id, stream="stdout", chunk=data))
 
-    def end(self, running: Running, seconds: float) -> tuple[ev.ExecCommandEnd, ev.ToolRun]:
-        code = running.exit_code if running.exit_code is not None else -1
-        status: ev.ExecStatus = "completed" if code == 0 else "failed"
-        ended = ev.ExecCommandEnd(
+    def end(self, running: Running, seconds: float) -> ev.ExecCommandEnd:
+        code, status = _outcome(running)
+        return ev.ExecCommandEnd(
             **self._about,
             stdout="",
             stderr="",
@@ -111,7 +113,10 @@ class _Shown:
             formatted_output="",
             status=status,
         )
-        run = ev.ToolRun(
+
+    def ran(self, running: Running, seconds: float) -> ev.ToolRun:
+        code, status = _outcome(running)
+        return ev.ToolRun(
             turn_id=self._turn_id,
             call_id=self._call_id,
             tool="exec_command",
@@ -119,7 +124,11 @@ class _Shown:
             exit_code=code,
             duration_ms=round(seconds * 1000),
         )
-        return ended, run
+
+
+def _outcome(running: Running) -> tuple[int, ev.ExecStatus]:
+    code = running.exit_code if running.exit_code is not None else -1
+    return code, "completed" if code == 0 else "failed"
 
 
 async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], None]) -> Ended:
@@ -169,10 +178,11 @@ async def _type(thread: Thread, op: Type) -> Executed:
     return Executed(done.text, done.seconds, done.exit_code, op.number)
 
 
-async def _allow_prefix(thread: Thread, op: AllowPrefix) -> Rules:
-    config = thread.turn_settings.config
-    await anyio.to_thread.run_sync(append_rule, config.home, op.words)
-    return await anyio.to_thread.run_sync(load_rules, *rule_folders(config))
+async def _allow_prefix(thread: Thread, op: AllowPrefix) -> None:
+    try:
+        await anyio.to_thread.run_sync(append_rule, thread.turn_settings.config.home, op.words)
+    except RuleRefused as refused:
+        raise CallFailed(str(refused)) from refused
 
 
 async def _verify(thread: Thread, op: VerifyPatch) -> Verified:

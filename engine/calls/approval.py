@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from engine.approvals import Escalation, Permit, Question, Refusal
+from engine.approvals import Command, Escalation, Permit, Question, Refusal
+from engine.asks import CommandAnswerFailed, PatchAnswerFailed
 from engine.calls.ops import AllowPrefix
 from engine.commands import parse_command
 from engine.patch.plan import Verified
@@ -37,27 +38,18 @@ class Rejected(Exception):
         self.reason = reason
 
 
-def approve_command(
-    box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, escalation: Escalation, *, begun: bool
-) -> Script:
+def approve_command(box: Toolbox, turn: Turn, call_id: str, command: Command) -> Script:
     """See that a command may run; the result is a `Permit`.
 
-    :param begun: whether clients see the command already; else they do with the question.
     :raises Rejected: it may not, by a rule or by somebody's word.
     """
-    verdict = box.judge.command(argv, cwd, escalation)
+    verdict = box.judge.command(command)
     if isinstance(verdict, Permit):
         return verdict
     if isinstance(verdict, Refusal):
         raise Rejected(verdict.text)
-    about = _about(turn, call_id, argv, cwd)
-    reason = verdict.reason if verdict.reason is not None else escalation.reason
-    decision = yield from _ask(box, turn, about, verdict, reason, begun=begun)
-    if decision == "decline":
-        raise Rejected(REJECTED)
-    if decision == "acceptForSession":
-        box.judge.grants.allow_command(argv, cwd, escalation.wanted)
-    return Permit(verdict.sandboxed, asked=True, approved=True)
+    yield from _ask(box, turn, call_id, command, verdict)
+    return Permit(verdict.sandboxed, approved=True)
 
 
 def check_escalation(box: Toolbox, escalation: Escalation) -> None:
@@ -70,51 +62,66 @@ def check_escalation(box: Toolbox, escalation: Escalation) -> None:
         raise CallFailed(refusal)
 
 
-def approve_retry(box: Toolbox, turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str, permit: Permit) -> Script:
-    """The sandbox stopped a command: may it run again without? True, False, or None for what nobody is asked about."""
-    question = box.judge.retry(argv)
-    if question is None:
-        return None
-    if permit.approved:
-        return True
-    decision = yield from _ask(box, turn, _about(turn, call_id, argv, cwd), question, question.reason, begun=True)
-    return decision != "decline"
+def approve_retry(box: Toolbox, turn: Turn, call_id: str, command: Command, permit: Permit) -> Script:
+    """The sandbox stopped a command: may it run again without? False if nobody is asked about that.
+
+    :raises Rejected: somebody said no.
+    """
+    needed = box.judge.retry(command, permit)
+    if isinstance(needed, Question):
+        yield from _ask(box, turn, call_id, command, needed)
+    return needed is not None
 
 
-def _about(turn: Turn, call_id: str, argv: tuple[str, ...], cwd: str) -> dict[str, Any]:
-    parsed = parse_command(argv)
-    return {"call_id": call_id, "turn_id": turn.id, "command": argv, "cwd": cwd, "parsed_cmd": parsed}
+def _ask(box: Toolbox, turn: Turn, call_id: str, command: Command, question: Question) -> Script:
+    """Ask about a command; a yes for the session or a rule that comes with it is kept.
 
-
-def _ask(
-    box: Toolbox, turn: Turn, about: dict[str, Any], question: Question, reason: str | None, *, begun: bool
-) -> Script:
-    """Ask about a command; the result is the decision by name. A rule that comes with it is kept."""
-    call_id, argv, cwd = about["call_id"], about["command"], about["cwd"]
+    :raises Rejected: the answer is no.
+    """
+    reason = question.reason if question.reason is not None else command.escalation.reason
+    parsed = parse_command(command.argv)
+    about: dict[str, Any] = {
+        "call_id": call_id,
+        "turn_id": turn.id,
+        "command": command.argv,
+        "cwd": command.cwd,
+        "parsed_cmd": parsed,
+    }
     turn.emit(ev.ExecApprovalRequest(**about, reason=reason))
-    if not begun:
-        turn.emit(ev.ExecCommandBegin(**about, source="agent"))
     params = p.CommandExecutionRequestApprovalParams(
         thread_id=box.thread_id,
         turn_id=turn.id,
         item_id=call_id,
         reason=reason if reason is not None else UNSET,
-        command=join(argv),
-        cwd=cwd,
-        command_actions=command_actions(about["parsed_cmd"], cwd),
+        command=join(command.argv),
+        cwd=command.cwd,
+        command_actions=command_actions(parsed, command.cwd),
         proposed_execpolicy_amendment=list(question.amendment) if question.amendment else UNSET,
         available_decisions=_decisions(question),
     )
     answer: p.CommandExecutionRequestApprovalResponse = yield Run(Ask("item/commandExecution/requestApproval", params))
     decision, words = _read(answer.decision)
     if decision in ("decline", "cancel"):
-        turn.emit(ev.CommandDeclined(**about))
+        turn.emit(ev.CommandDeclined(**about, failed=isinstance(answer, CommandAnswerFailed)))
     yield from _decided(turn, call_id, "command", decision)
-    if words:
-        box.judge.rules = yield Run(AllowPrefix(words))
-        saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
-        turn.beside.append(ev.Message(role="developer", content=(ev.InputText(saved),)))
-    return decision
+    if decision == "decline":
+        raise Rejected(REJECTED)
+    if decision == "acceptForSession":
+        box.judge.grants.allow_command(command)
+    if words is not None:
+        yield from _keep(box, turn, words)
+
+
+def _keep(box: Toolbox, turn: Turn, words: tuple[str, ...]) -> Script:
+    """Keep a rule; when that fails, the answer holds for this command only."""
+    try:
+        yield Run(AllowPrefix(words))
+    except CallFailed as failed:
+        turn.emit(ev.Warning(f"Failed to apply execpolicy amendment: {failed.text}"))
+        return
+    box.judge.grants.allow_prefix(words)
+    saved = f"Approved command prefix saved:\n- {msgspec.json.encode(words).decode()}"
+    turn.beside.append(ev.Message(role="developer", content=(ev.InputText(saved),)))
 
 
 def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) -> Script:
@@ -134,7 +141,8 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
     params = p.FileChangeRequestApprovalParams(thread_id=box.thread_id, turn_id=turn.id, item_id=call_id)
     answer: p.FileChangeRequestApprovalResponse = yield Run(Ask("item/fileChange/requestApproval", params))
     if answer.decision in ("decline", "cancel"):
-        turn.emit(ev.PatchDeclined(call_id=call_id, turn_id=turn.id, changes=changes))
+        failed = isinstance(answer, PatchAnswerFailed)
+        turn.emit(ev.PatchDeclined(call_id=call_id, turn_id=turn.id, changes=changes, failed=failed))
     yield from _decided(turn, call_id, "patch", answer.decision)
     if answer.decision == "decline":
         # The reference completes the item twice: for the answer and for the end of the tool.
@@ -143,7 +151,7 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
         raise CallFailed("patch rejected by user")
     if answer.decision == "acceptForSession":
         box.judge.grants.allow_files(verified.paths)
-    return Permit(sandboxed=False, asked=True)
+    return Permit(sandboxed=False)
 
 
 def _decided(turn: Turn, call_id: str, kind: str, decision: str) -> Script:
@@ -165,11 +173,15 @@ def _decisions(question: Question) -> list[p.CommandExecutionApprovalDecision]:
     return ["accept", p.CommandExecutionApprovalDecisionObject(accept_with_execpolicy_amendment=amended), "cancel"]
 
 
-def _read(decision: p.CommandExecutionApprovalDecision) -> tuple[str, tuple[str, ...]]:
-    """The decision by name, and the words of a rule to keep; what is not about a command counts as no."""
+def _read(decision: p.CommandExecutionApprovalDecision) -> tuple[str, tuple[str, ...] | None]:
+    """The decision by name, and the words of a rule to keep, None for no rule.
+
+    To open or close a host is no answer to what is asked here; it counts as the yes or no that it sounds like.
+    """
     if isinstance(decision, str):
-        return decision, ()
-    amended = decision.accept_with_execpolicy_amendment
-    if isinstance(amended, UnsetType):
-        return "decline", ()
-    return "acceptWithExecpolicyAmendment", tuple(amended.execpolicy_amendment)
+        return decision, None
+    amended, network = decision.accept_with_execpolicy_amendment, decision.apply_network_policy_amendment
+    if not isinstance(amended, UnsetType):
+        return "acceptWithExecpolicyAmendment", tuple(amended.execpolicy_amendment)
+    opens = not isinstance(network, UnsetType) and network.network_policy_amendment.action == "allow"
+    return "accept" if opens else "decline", None

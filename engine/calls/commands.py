@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from engine.approvals import Escalation
-from engine.calls.approval import Rejected, approve_command, check_escalation
+from engine.approvals import Command, Escalation
+from engine.calls.approval import Rejected, approve_command, approve_retry, check_escalation
 from engine.calls.arguments import parse
 from engine.calls.ops import Exec, Executed, Type
 from engine.calls.patch import apply_patch
@@ -64,22 +64,11 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
         prefix=given.prefix_rule,
     )
     check_escalation(box, escalation)
+    command = Command(argv, cwd, escalation, given.tty)
     try:
-        permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, begun=False)
+        done = yield from _run(box, turn, call.call_id, command, call_yield_ms(given.yield_time_ms))
     except Rejected as rejected:
         raise CallFailed(frames.exec_failed(argv, rejected.reason)) from rejected
-    done: Executed = yield Run(
-        Exec(
-            turn_id=turn.id,
-            call_id=call.call_id,
-            argv=argv,
-            cwd=cwd,
-            tty=given.tty,
-            yield_ms=call_yield_ms(given.yield_time_ms),
-            sandboxed=permit.sandboxed,
-            begun=permit.asked,
-        )
-    )
     if done.crowd:
         warning = (
             f"The maximum number of unified exec processes you can keep open is {WARN_AT} and you currently have "
@@ -88,6 +77,27 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
         )
         turn.beside.append(ev.Message(role="user", content=(ev.InputText(f"Warning: {warning}"),)))
     return _frame(box, turn, done, given.max_output_tokens)
+
+
+def _run(box: Toolbox, turn: Turn, call_id: str, command: Command, yield_ms: int) -> Script:
+    """Run a command once it may; when the sandbox has stopped it, perhaps once more without. Result: `Executed`.
+
+    :raises Rejected: it may not run.
+    """
+    permit = yield from approve_command(box, turn, call_id, command)
+    op = Exec(
+        turn_id=turn.id,
+        call_id=call_id,
+        argv=command.argv,
+        cwd=command.cwd,
+        tty=bool(command.tty),
+        yield_ms=yield_ms,
+        sandboxed=permit.sandboxed,
+    )
+    done: Executed = yield Run(op)
+    if done.denied and (yield from approve_retry(box, turn, call_id, command, permit)):
+        done = yield Run(msgspec.structs.replace(op, sandboxed=False))
+    return done
 
 
 def write_stdin(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:

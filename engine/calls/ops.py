@@ -11,8 +11,8 @@ from engine.turn.ops import Op
 class Exec(Op, frozen=True, kw_only=True):
     """Run a command and take its output until it ends or the time to yield has come.
 
-    Result: `Executed`. The item of the command is shown by the operation, as its process may outlive the turn.
-    Error: `CallFailed`.
+    Result: `Executed`. The item of the command is shown by the operation, as its process may outlive the turn; there is
+    none for one that the sandbox stopped at once. Error: `CallFailed`.
     """
 
     turn_id: str
@@ -22,14 +22,13 @@ class Exec(Op, frozen=True, kw_only=True):
     tty: bool
     yield_ms: int
     sandboxed: bool
-    begun: bool
-    """Whether clients have seen the start of the item already, with the question about it."""
 
 
 class Executed(msgspec.Struct, frozen=True):
     """What a look at a command gave; `exit_code` is None while it runs, `number` its session id.
 
-    `crowd` is how many commands run when those are too many, else 0.
+    `crowd` is how many commands run when those are too many, else 0; `denied`: it ended at once, and the sandbox is the
+    likely cause.
     """
 
     text: str
@@ -37,6 +36,7 @@ class Executed(msgspec.Struct, frozen=True):
     exit_code: int | None
     number: int
     crowd: int = 0
+    denied: bool = False
 
 
 class RunShell(Op, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Type(Op, frozen=True):
 
 
 class AllowPrefix(Op, frozen=True):
-    """Keep a rule: commands that begin so need no approval any more. Result: the `Rules` there are now."""
+    """Keep a rule: commands that begin so need no approval any more. Result: None. Error: `CallFailed`."""
 
     words: tuple[str, ...]
 

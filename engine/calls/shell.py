@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
 
-from engine.approvals import Escalation
+from engine.approvals import Command, Escalation
 from engine.calls.approval import REJECTED, Rejected, approve_command, approve_retry, check_escalation
 from engine.calls.arguments import parse
 from engine.calls.commands import patch_in_shell
@@ -85,10 +85,11 @@ def _run(
     wanted = given.sandbox_permissions == "require_escalated"
     escalation = Escalation(wanted, given.justification, given.prefix_rule, verb="should not")
     check_escalation(box, escalation)
+    command = Command(argv, cwd, escalation)
     shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
     shown.begin()
     try:
-        permit = yield from approve_command(box, turn, call.call_id, argv, cwd, escalation, begun=True)
+        permit = yield from approve_command(box, turn, call.call_id, command)
     except Rejected as rejected:
         shown.declined(DECLINED if rejected.reason == REJECTED else rejected.reason)
     limits = (given.timeout_ms, given.timeout, DEFAULT_TIMEOUT_MS)
@@ -96,8 +97,9 @@ def _run(
     op = RunShell(argv=argv, cwd=cwd, timeout_ms=timeout, sandboxed=permit.sandboxed)
     ended: Ended = yield Run(op, shown.chunk)
     if permit.sandboxed and likely_denied(ended.exit_code, ended.output):
-        again = yield from approve_retry(box, turn, call.call_id, argv, cwd, permit)
-        if again is False:
+        try:
+            again = yield from approve_retry(box, turn, call.call_id, command, permit)
+        except Rejected:
             shown.declined(DECLINED, ended.seconds)
         if again:
             ended = yield Run(msgspec.structs.replace(op, sandboxed=False), shown.chunk)

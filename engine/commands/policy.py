@@ -166,8 +166,8 @@ def _amendment(
     """The prefix to propose: the model's when it would settle the matter, else the first command that needs asking."""
     prefix = situation.prefix
     if prefix and not _runs_anything(prefix) and not any(word.rule is not None for word in words):
-        widened = msgspec.structs.replace(rules, rules=(*rules.rules, Rule(tuple((word,) for word in prefix))))
-        after = [word for command in commands for word in _words(command, complex_script, situation, widened)]
+        allowed = rules.allowing(prefix)
+        after = [word for command in commands for word in _words(command, complex_script, situation, allowed)]
         if all(word.decision == "allow" for word in after):
             return prefix
     if complex_script or _leading(words, "prompt") is not None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.commands.words import heredoc_command, plain_commands, script_of
+from engine.errors import os_reason
 
 Decision = Literal["allow", "prompt", "forbidden"]
 STRICTNESS: tuple[Decision, ...] = ("allow", "prompt", "forbidden")
@@ -35,6 +36,14 @@ class RulesError(Exception):
         self.reason = reason
         self.line = line
         self.column = column
+
+
+class RulesUnreadable(Exception):
+    """Rules are there but cannot be read: nothing may run as if there were none."""
+
+
+class RuleRefused(Exception):
+    """A rule cannot be kept; the text says where and why."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -71,6 +80,10 @@ class Rules(msgspec.Struct, frozen=True):
             return []
         return self._matches((name, *words[1:]))
 
+    def allowing(self, prefix: Words) -> Rules:
+        """These rules and one that allows commands that begin so."""
+        return msgspec.structs.replace(self, rules=(*self.rules, Rule(tuple((word,) for word in prefix))))
+
     def _matches(self, words: Words) -> list[tuple[Rule, tuple[str, ...]]]:
         return [(rule, begin) for rule in self.rules if (begin := rule.matched(words)) is not None]
 
@@ -91,11 +104,14 @@ def commands_of(argv: Words) -> tuple[list[tuple[str, ...]], bool]:
 
 
 def load_rules(*folders: Path) -> Rules:
-    """The rules of all `*.rules` files in the `rules` folders of these places, CODEX_HOME first."""
+    """The rules of all `*.rules` files in the `rules` folders of these places, CODEX_HOME first.
+
+    :raises RulesUnreadable: a file or a folder cannot be read.
+    """
     rules: list[Rule] = []
     executables: dict[str, frozenset[str]] = {}
     try:
-        for path in (path for folder in folders for path in sorted((folder / "rules").glob("*.rules"))):
+        for path in (path for folder in folders for path in _files(folder / "rules")):
             found = parse_rules(_read(path), path)
             rules += found.rules
             executables.update(found.executables)
@@ -105,10 +121,24 @@ def load_rules(*folders: Path) -> Rules:
 
 
 def append_rule(home: Path, prefix: Words) -> None:
-    """Allow commands that begin so from now on: a line in `CODEX_HOME/rules/default.rules`, unless it is there."""
+    """Allow commands that begin so from now on: a line in `CODEX_HOME/rules/default.rules`, unless it is there.
+
+    :raises RuleRefused: it cannot be written.
+    """
+    path = home / "rules" / "default.rules"
+    try:
+        _append(path, prefix)
+    except OSError as error:
+        raise RuleRefused(f"failed to update rules file {path}: {os_reason(error)}") from error
+    except ValueError as error:
+        raise RuleRefused(f"failed to update rules file {path}: {error}") from error
+
+
+def _append(path: Path, prefix: Words) -> None:
+    if not prefix:
+        raise ValueError("prefix rule requires at least one token")
     pattern = "[" + ", ".join(json.dumps(word, ensure_ascii=False) for word in prefix) + "]"
     line = f'prefix_rule(pattern={pattern}, decision="allow")'
-    path = home / "rules" / "default.rules"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -118,11 +148,22 @@ def append_rule(home: Path, prefix: Words) -> None:
             file.write(("\n" if present and not present.endswith("\n") else "") + line + "\n")
 
 
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".rules" and path.is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RulesUnreadable(f"failed to read rules files from {folder}: {os_reason(error)}") from error
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(path, str(error)) from error
+    except OSError as error:
+        raise RulesUnreadable(f"failed to read rules file {path}: {os_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RulesUnreadable(f"failed to read rules file {path}: stream did not contain valid UTF-8") from error
 
 
 def parse_rules(text: str, path: Path) -> Rules:

@@ -47,6 +47,15 @@ def script_of(argv: Sequence[str]) -> str | None:
     return None
 
 
+def canonical(argv: Sequence[str]) -> tuple[str, ...]:
+    """One form for command lines that run the same: the command of a script that is nothing else, without the shell."""
+    script = script_of(argv)
+    if script is None:
+        return tuple(argv)
+    commands = plain_commands(script)
+    return commands[0].words if commands is not None and len(commands) == 1 else ("", argv[1], script)
+
+
 def plain_commands(script: str) -> list[PlainCommand] | None:
     """The commands of a script that consists of plain commands joined by `&&`, `||`, `;`, `|` and line ends.
 

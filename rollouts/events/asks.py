@@ -64,21 +64,23 @@ class ElicitationRequest(EventMsg, frozen=True, kw_only=True):
 
 
 class CommandDeclined(EventMsg, frozen=True, kw_only=True):
-    """Ours: the command somebody was asked about does not run."""
+    """Ours: the command somebody was asked about does not run; `failed`: their client answered with an error."""
 
     call_id: str
     turn_id: str
     command: tuple[str, ...]
     cwd: str
     parsed_cmd: tuple[ParsedCommand, ...]
+    failed: bool = False
 
 
 class PatchDeclined(EventMsg, frozen=True):
-    """Ours: the patch somebody was asked about is not applied."""
+    """Ours: the patch somebody was asked about is not applied; `failed`: their client answered with an error."""
 
     call_id: str
     turn_id: str
     changes: dict[str, FileChange]
+    failed: bool = False
 
 
 class QuestionClosed(EventMsg, frozen=True):

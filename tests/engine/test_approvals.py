@@ -1,4 +1,4 @@
-"""Who is asked, and what a yes is worth: the script of `shell_command` against answers given by hand."""
+"""Who is asked, and what a yes is worth: the scripts of the command tools against answers given by hand."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 
 from engine import settings as configured
 from engine.approvals import Grants, Judge
-from engine.calls.ops import AllowPrefix, RunShell
-from engine.calls.shell import DECLINED, shell_command
+from engine.calls.commands import exec_command
+from engine.calls.ops import AllowPrefix, Exec, Executed, RunShell
+from engine.calls.shell import DECLINED, shell, shell_command
 from engine.calls.toolbox import Toolbox
-from engine.commands.rules import Rules, append_rule, load_rules
+from engine.commands.rules import Rule, RuleRefused, Rules, append_rule
 from engine.processes.frames import Ended
+from engine.turn.effects import Emit
 from engine.turn.machine import Run, Turn
 from engine.turn.ops import Ask
 from engine.turn.replies import CallFailed
@@ -28,8 +30,15 @@ DENIED = Ended("touch: cannot touch 'x': Read-only file system\n", 1, 0.1)
 FINE = Ended("", 0, 0.1)
 
 
+TOOLS = {"exec_command": exec_command, "shell": shell, "shell_command": shell_command}
+
+
+def executed(denied: bool = False) -> Executed:
+    return Executed("Read-only file system\n" if denied else "", 0.0, int(denied), 1234, denied=denied)
+
+
 class Trial:
-    """One call of `shell_command` under a policy; `answers` holds decisions and outcomes of runs, in order."""
+    """Calls of command tools under a policy; `answers` holds decisions and outcomes of runs, in order."""
 
     def __init__(self, home: Path, policy: str, sandbox: str = "read-only", rules: Rules | None = None) -> None:
         params = msgspec.convert(
@@ -37,7 +46,9 @@ class Trial:
         )
         settings = configured.start(params, configured.configure(home, {}, params, home), "client")
         self.home = home
-        self.box = Toolbox("t", settings, Judge(settings, Grants(), rules or Rules()), "/bin/bash", None)  # type: ignore[arg-type]
+        grants = Grants()
+        grants.rules = rules or Rules()
+        self.box = Toolbox("t", settings, Judge(settings, grants), "/bin/bash", None)  # type: ignore[arg-type]
         self.ops: list[Any] = []
         self.turn = self._turn()
 
@@ -45,26 +56,32 @@ class Trial:
         ids = (f"id-{n}" for n in itertools.count())
         return Turn("turn", ids, datetime(2026, 4, 20, tzinfo=UTC), Usage(), iter(()), self.box.serve)
 
-    def call(self, command: str, *answers: object, **more: object) -> str:
+    def call(self, command: object, *answers: object, tool: str = "shell_command", **more: object) -> str:
         """Run it; `ops` is what it wanted done."""
-        arguments = msgspec.json.encode({"command": command, **more}).decode()
-        call = ev.FunctionCall(name="shell_command", arguments=arguments, call_id="c")
+        line = "cmd" if tool == "exec_command" else "command"
+        arguments = msgspec.json.encode({line: command, **more}).decode()
+        call = ev.FunctionCall(name=tool, arguments=arguments, call_id="c")
         self.turn, self.ops = self._turn(), []
-        script = shell_command(self.box, self.turn, call)
+        script = TOOLS[tool](self.box, self.turn, call)
         given = iter(answers)
         try:
             effect = next(script)
             while True:
                 assert isinstance(effect, Run)
                 self.ops.append(effect.op)
-                effect = script.send(self._outcome(effect.op, given))
+                try:
+                    outcome = self._outcome(effect.op, given)
+                except RuleRefused as refused:
+                    effect = script.throw(CallFailed(str(refused)))
+                else:
+                    effect = script.send(outcome)
         except StopIteration as end:
             return str(end.value)
 
     def _outcome(self, op: object, given: Any) -> object:
         if isinstance(op, AllowPrefix):
             append_rule(self.home, op.words)
-            return load_rules(self.home)
+            return None
         answer = next(given)
         if isinstance(op, Ask):
             return p.CommandExecutionRequestApprovalResponse(decision=answer)
@@ -73,7 +90,12 @@ class Trial:
     @property
     def runs(self) -> list[bool]:
         """Of each run, whether it was in the sandbox."""
-        return [op.sandboxed for op in self.ops if isinstance(op, RunShell)]
+        return [op.sandboxed for op in self.ops if isinstance(op, RunShell | Exec)]
+
+    @property
+    def told(self) -> list[object]:
+        """What the call emitted."""
+        return [effect.event for effect in self.turn._effects if isinstance(effect, Emit)]
 
     @property
     def questions(self) -> list[p.CommandExecutionRequestApprovalParams]:
@@ -125,14 +147,87 @@ def test_a_failure_of_its_own_is_no_reason_to_ask(tmp_path: Path) -> None:
     assert not trial.questions
 
 
-def test_a_kept_rule_holds_from_the_next_command_on(tmp_path: Path) -> None:
+def test_what_the_sandbox_stopped_at_once_runs_again_when_somebody_allows_it(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-failure")
+    output = trial.call("touch x", executed(denied=True), "accept", executed(), tool="exec_command")
+    assert "exited with code 0" in output
+    assert trial.runs == [True, False]
+    with pytest.raises(CallFailed, match="rejected by user"):
+        trial.call("touch y", executed(denied=True), "decline", tool="exec_command")
+    trial = Trial(tmp_path, "on-request")
+    assert "exited with code 1" in trial.call("touch x", executed(denied=True), tool="exec_command")
+    assert not trial.questions
+
+
+def test_a_yes_for_the_session_counts_for_the_second_try(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "on-failure")
+    trial.call("touch x", DENIED, "acceptForSession", FINE)
+    trial.call("touch x", DENIED, FINE)
+    assert trial.runs == [True, False]
+    assert not trial.questions
+
+
+def test_the_same_command_is_known_without_its_shell(tmp_path: Path) -> None:
     trial = Trial(tmp_path, "untrusted")
-    kept = p.CommandExecutionApprovalDecisionObject(
+    trial.call(["touch", "a b"], "acceptForSession", FINE, tool="shell")
+    trial.call(["bash", "-lc", "touch 'a b'"], FINE, tool="shell")
+    trial.call("touch 'a b'", FINE)
+    assert not trial.questions
+    trial.call("touch 'a b' && true", "accept", FINE)
+    assert len(trial.questions) == 1, "another script"
+    trial.call("touch 'a b'", "accept", executed(), tool="exec_command")
+    assert len(trial.questions) == 1, "another kind of tool"
+
+
+def test_a_rule_forbids_what_was_allowed_for_the_session(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", "acceptForSession", FINE)
+    trial.box.judge.grants.rules = Rules((Rule((("touch",),), "forbidden"),))
+    with pytest.raises(CallFailed, match="policy forbids"):
+        trial.call("touch x")
+
+
+def keeping(*words: str) -> p.CommandExecutionApprovalDecision:
+    return p.CommandExecutionApprovalDecisionObject(
         accept_with_execpolicy_amendment=p.CommandExecutionApprovalDecisionAcceptWithExecpolicyAmendment(
-            execpolicy_amendment=["touch"]
+            execpolicy_amendment=list(words)
         )
     )
-    trial.call("touch x", kept, FINE)
+
+
+def test_a_rule_that_cannot_be_kept_is_a_warning(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", keeping(), FINE)
+    (tmp_path / "rules").write_text("a file in the way")
+    trial.call("touch y", keeping("touch"), FINE)
+    assert trial.runs == [True]
+    (warning,) = [event for event in trial.told if isinstance(event, ev.Warning)]
+    place = tmp_path / "rules" / "default.rules"
+    assert warning.message == f"Failed to apply execpolicy amendment: failed to update rules file {place}: " + (
+        "File exists (os error 17)"
+    )
+    assert not trial.turn.beside
+    assert len(Trial(tmp_path, "untrusted").box.judge.grants.rules.rules) == 0
+
+
+@pytest.mark.parametrize("action", ["allow", "deny"])
+def test_an_answer_about_a_host_counts_as_yes_or_no(tmp_path: Path, action: p.NetworkPolicyRuleAction) -> None:
+    decision = p.CommandExecutionApprovalDecisionObject(
+        apply_network_policy_amendment=p.CommandExecutionApprovalDecisionApplyNetworkPolicyAmendment(
+            network_policy_amendment=p.NetworkPolicyAmendment(host="x.org", action=action)
+        )
+    )
+    trial = Trial(tmp_path, "untrusted")
+    if action == "allow":
+        trial.call("touch x", decision, FINE)
+    else:
+        with pytest.raises(CallFailed, match=DECLINED):
+            trial.call("touch x", decision)
+
+
+def test_a_kept_rule_holds_from_the_next_command_on(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "untrusted")
+    trial.call("touch x", keeping("touch"), FINE)
     trial.call("touch y", FINE)
     assert trial.runs == [False]
     assert not trial.questions

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.commands.policy import Allowed, Forbidden, NeedsApproval, Situation, judge
-from engine.commands.rules import Decision, Rules, RulesError, append_rule, load_rules, parse_rules
+from engine.commands.rules import Decision, Rules, RulesError, RulesUnreadable, append_rule, load_rules, parse_rules
 from engine.commands.words import heredoc_command
 
 
@@ -119,7 +119,7 @@ def test_all_files_of_all_folders_count(tmp_path: Path) -> None:
     assert found.problem is None
 
 
-@pytest.mark.parametrize("broken", [b"frobnicate()", b"\xff", b"x(" * 3000])
+@pytest.mark.parametrize("broken", [b"frobnicate()", b"x(" * 3000])
 def test_one_broken_file_means_no_rules(tmp_path: Path, broken: bytes) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/a.rules").write_text('prefix_rule(pattern=["x"], decision="allow")\n')
@@ -128,6 +128,19 @@ def test_one_broken_file_means_no_rules(tmp_path: Path, broken: bytes) -> None:
     assert found.rules == ()
     assert found.problem is not None
     assert found.problem.path == tmp_path / "rules/b.rules"
+
+
+def test_rules_that_cannot_be_read_are_no_absence_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/folder.rules").mkdir()
+    assert load_rules(tmp_path).rules == ()
+    (tmp_path / "rules/b.rules").write_bytes(b"\xff")
+    with pytest.raises(RulesUnreadable, match=r"read rules file .*b\.rules: stream did not contain valid UTF-8"):
+        load_rules(tmp_path)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/rules").touch()
+    with pytest.raises(RulesUnreadable, match=r"failed to read rules files from .*: Not a directory \(os error 20\)"):
+        load_rules(tmp_path / "home")
 
 
 def test_a_rule_is_added_once(tmp_path: Path) -> None:
