@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
-from collections.abc import AsyncIterator
+import tty
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from engine.appserver.dispatch import Context, Reply
@@ -20,6 +26,29 @@ from tests.appserver.fake_host import serving
 from tests.appserver.processes import HELLO, PROGRAM, await_stderr, environment, receive, run, send, started
 
 pytestmark = pytest.mark.anyio
+
+TALK = {"id": 2, "method": "thread/list", "params": {}}
+
+
+def requests(*messages: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+def read_messages(fd: int, count: int) -> list[Any]:
+    text = b""
+    while text.count(b"\n") < count:
+        text += os.read(fd, 3_000)
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def fill(fd: int) -> int:
+    """Write until there is no room for a single byte; how much that was."""
+    written = 0
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                written += os.write(fd, b"." * size)
+    return written
 
 
 def test_all_that_was_asked_before_the_end_of_input_is_answered(tmp_path: Path) -> None:
@@ -90,12 +119,9 @@ async def test_a_client_that_does_not_read_ends_the_server_with_a_reason() -> No
             ctx.connection.notify("noise", {"text": "x" * 65536})
         return Reply({})
 
-    requests = b"".join(
-        json.dumps(m).encode() + b"\n" for m in (HELLO, {"id": 2, "method": "thread/list", "params": {}})
-    )
     stdin, to_stdin = os.pipe()
     from_stdout, stdout = os.pipe()
-    os.write(to_stdin, requests)
+    os.write(to_stdin, requests(HELLO, TALK))
     with pytest.raises(ExceptionGroup) as ended:
         async with serving({"thread/list": flood}, Stdio(stdin, stdout), outbox_limit=1 << 20) as app:
             with anyio.fail_after(10):
@@ -103,6 +129,63 @@ async def test_a_client_that_does_not_read_ends_the_server_with_a_reason() -> No
     assert ended.group_contains(Internal, match="the client does not read its messages; 1 MiB were waiting")
     os.close(to_stdin)
     os.close(from_stdout)
+
+
+def sockets() -> tuple[int, int]:
+    """What to read from and what to write to, as parents that use sockets for pipes make them."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+def terminal() -> tuple[int, int]:
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("connect", [os.pipe, sockets, terminal])
+async def test_a_slow_reader_gets_everything_in_order(connect: Callable[[], tuple[int, int]]) -> None:
+    sizes = [number * 53 % 9_000 for number in range(150)]
+
+    async def talk(ctx: Context, params: object) -> Reply:
+        for size in sizes:
+            ctx.connection.notify("noise", {"text": "x" * size})
+            await anyio.lowlevel.checkpoint()
+        return Reply({})
+
+    stdin, to_stdin = os.pipe()
+    from_stdout, stdout = connect()
+    os.write(to_stdin, requests(HELLO, TALK))
+    async with serving({"thread/list": talk}, Stdio(stdin, stdout)):
+        told = await anyio.to_thread.run_sync(read_messages, from_stdout, len(sizes) + 2)
+    assert [len(message["params"]["text"]) for message in told if "method" in message] == sizes
+    for fd in (to_stdin, stdout, from_stdout):
+        os.close(fd)
+
+
+@pytest.mark.parametrize("connect", [os.pipe, sockets])
+async def test_output_that_others_have_filled_holds_up_nothing(connect: Callable[[], tuple[int, int]]) -> None:
+    heard = anyio.Event()
+
+    async def listen(ctx: Context, params: object) -> Reply:
+        heard.set()
+        return Reply({})
+
+    stdin, to_stdin = os.pipe()
+    from_stdout, stdout = connect()
+    os.set_blocking(stdout, False)
+    filled = fill(stdout)
+    os.set_blocking(stdout, True)
+    os.write(to_stdin, requests(HELLO, TALK))
+    async with serving({"thread/list": listen}, Stdio(stdin, stdout)):
+        with anyio.fail_after(10):
+            await heard.wait()
+        assert os.get_blocking(stdout)
+        assert len(os.read(from_stdout, filled)) == filled
+        told = await anyio.to_thread.run_sync(read_messages, from_stdout, 2)
+    assert [message["id"] for message in told] == [1, 2]
+    for fd in (to_stdin, stdout, from_stdout):
+        os.close(fd)
 
 
 async def test_the_last_messages_of_the_engine_are_written_before_the_end() -> None:

@@ -1,15 +1,18 @@
 """One client on stdin and stdout: a JSON message per line, nothing else on stdout.
 
 Reads and writes block in two daemon threads of their own, so that pipes, files and terminals work alike, no file
-description is switched to non-blocking (others may share it), and a stuck parent cannot keep the process alive.
+description is switched to non-blocking (others may share it), and a stuck parent cannot keep the process alive. What a
+pipe or socket has room for is written without the thread: most messages are small, and their reader is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import stat
 import threading
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from queue import SimpleQueue
 
 import anyio
@@ -43,12 +46,13 @@ class Stdio:
             server.stop()
 
     async def _write(self, server: Server, connection: Connection) -> None:
-        writer = _Writer(self._stdout)
-        while batch := await connection.outbox.take():
-            batch.append(b"")
-            if not await writer.write(b"\n".join(batch)):
-                connection.outbox.abandon()
-                server.stop()
+        with _writing_what_fits(self._stdout) as write_what_fits:
+            writer = _Writer(self._stdout, write_what_fits)
+            while batch := await connection.outbox.take():
+                batch.append(b"")
+                if not await writer.write(b"\n".join(batch)):
+                    connection.outbox.abandon()
+                    server.stop()
 
 
 async def _give_up_when_slow(server: Server, connection: Connection) -> None:
@@ -94,30 +98,66 @@ def _read_chunk(fd: int) -> bytes:
 
 
 class _Writer:
-    """Writes to a file descriptor in its own thread."""
+    """Writes to a file descriptor, in a thread of its own as soon as that has to wait.
 
-    def __init__(self, fd: int) -> None:
+    :param write_what_fits: writes without waiting and returns how much was written.
+    """
+
+    def __init__(self, fd: int, write_what_fits: Callable[[memoryview], int]) -> None:
         self._fd = fd
-        self._jobs: SimpleQueue[tuple[bytes, anyio.Event]] = SimpleQueue()
+        self._write_what_fits = write_what_fits
+        self._jobs: SimpleQueue[tuple[memoryview, anyio.Event]] = SimpleQueue()
         self._broken = False
         self._token = anyio.lowlevel.current_token()
         threading.Thread(target=self._pump, name="stdout", daemon=True).start()
 
     async def write(self, data: bytes) -> bool:
-        """Write all of it; False when nobody reads any more."""
-        done = anyio.Event()
-        self._jobs.put((data, done))
-        await done.wait()
+        """Write all of it; False when nobody reads any more. One call at a time."""
+        rest = memoryview(data)
+        try:
+            rest = rest[self._write_what_fits(rest) :]
+        except BlockingIOError:
+            pass  # no room at all
+        except OSError:
+            return False
+        if rest:
+            done = anyio.Event()
+            self._jobs.put((rest, done))
+            await done.wait()
         return not self._broken
 
     def _pump(self) -> None:
         with contextlib.suppress(anyio.RunFinishedError):
             while True:
-                data, done = self._jobs.get()
+                rest, done = self._jobs.get()
                 try:
-                    rest = memoryview(data)
                     while rest:
                         rest = rest[os.write(self._fd, rest) :]
                 except OSError:
                     self._broken = True
                 from_thread.run_sync(done.set, token=self._token)
+
+
+@contextlib.contextmanager
+def _writing_what_fits(fd: int) -> Iterator[Callable[[memoryview], int]]:
+    """A way to write that takes what there is room for, on a descriptor that others see as it was.
+
+    A socket can be told so for each write. A pipe is opened once more, where the system lets one, for a description of
+    our own. Elsewhere nothing ever fits.
+    """
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISSOCK(kind):
+        with socket.socket(fileno=os.dup(fd)) as ours:
+            yield lambda data: ours.send(data, socket.MSG_DONTWAIT)
+        return
+    try:
+        own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK) if stat.S_ISFIFO(kind) else None
+    except OSError:  # no such folder, a pipe of another user, or one that nobody reads
+        own = None
+    if own is None:
+        yield lambda data: 0
+        return
+    try:
+        yield lambda data: os.write(own, data)
+    finally:
+        os.close(own)
