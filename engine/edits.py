@@ -34,7 +34,7 @@ class Edits:
         thread = self._threads.get(params.thread_id)
         if not params.items:
             raise BadRequest("items must not be empty")
-        items = parse_items(params.items, "items")
+        items = parse_items(params.items, "items[{0}] is not a valid response item: {1}")
 
         async def inject() -> None:
             context: list[ev.Body] = []

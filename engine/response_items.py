@@ -2,63 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from engine.errors import BadRequest
+from engine.wording import Fault, fault, wrong_type
 from rollouts import codec
 from rollouts import events as ev
 
 
-def parse_items(given: Sequence[msgspec.Raw], where: str) -> list[ev.ResponseItem]:
+def parse_items(given: Sequence[msgspec.Raw], refusal: str) -> list[ev.ResponseItem]:
     """The items; those of a type this version does not know are dropped.
 
-    :param where: name of the member, for the error.
-    :raises BadRequest: naming the first item that does not decode.
+    :param refusal: text of the error: `{0}` is the position of the first item that does not decode, `{1}` says why.
+    :raises BadRequest: with that text.
     """
     items: list[ev.ResponseItem] = []
     for position, raw in enumerate(given):
-        reason = _shape(raw)
-        item = None if reason else codec.decode_item(raw)
-        if reason or isinstance(item, ev.Unknown):
-            raise BadRequest(f"{where}[{position}] is not a valid response item: {reason or _why(raw)}")
+        if found := _fault(msgspec.json.decode(raw)):
+            raise BadRequest(refusal.format(position, found.message))
+        item = codec.decode_item(raw)
+        if isinstance(item, ev.Unknown):
+            raise BadRequest(refusal.format(position, codec.item_error(raw)))
         if isinstance(item, ev.ResponseItem):
             items.append(item)
     return items
 
 
-def _shape(raw: msgspec.Raw) -> str | None:
-    """Why this cannot be an item of any type."""
-    value = msgspec.json.decode(raw)
-    if not isinstance(value, dict):
-        return f"invalid type: {_named(value)}, expected internally tagged enum ResponseItem"
-    if not isinstance(value.get("type"), str):
-        return "missing field `type`"
-    return None
-
-
-def _named(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return f"boolean `{str(value).lower()}`"
-        case int():
-            return f"integer `{value}`"
-        case float():
-            return f"floating point `{value}`"
-        case str():
-            return f'string "{value}"'
-    return "sequence"
-
-
-def _why(raw: msgspec.Raw) -> str:
-    """Why an item of a known type does not decode."""
-    said = codec.item_error(raw)
-    missing = _MISSING.search(said)
-    return f"missing field `{missing[1]}`" if missing else said
-
-
-_MISSING = re.compile(r"missing required field `([^`]*)`")
+def _fault(value: Any) -> Fault | None:
+    if not isinstance(value, dict | list):
+        return wrong_type(value, "internally tagged enum ResponseItem")
+    if ("type" not in value) if isinstance(value, dict) else not value:
+        return Fault("missing field `type`")
+    tag = value["type"] if isinstance(value, dict) else value[0]
+    if not isinstance(tag, str):
+        return wrong_type(tag, "variant identifier")
+    known = codec.item_type(tag)
+    return fault(known, value, buffered=True) if known else None

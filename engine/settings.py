@@ -335,8 +335,8 @@ def _with_model(settings: Settings, params: p.TurnStartParams) -> Settings:
     if mode is not None:
         model, effort = mode.settings.model, mode.settings.reasoning_effort
         text = mode.settings.developer_instructions
-        changes["mode"] = mode.mode
-        changes["mode_instructions"] = MODE_INSTRUCTIONS.get(mode.mode) if text is None else text
+        changes["mode"] = "plan" if mode.mode == "plan" else "default"
+        changes["mode_instructions"] = MODE_INSTRUCTIONS[changes["mode"]] if text is None else text
     if model != settings.model:
         overrides = _overrides(settings.config, settings.base_override)
         changes["info"] = models.lookup(model, settings.catalog, overrides)
@@ -369,7 +369,7 @@ def _dynamic_tools(params: StartParams) -> tuple[ev.DynamicToolSpec, ...] | None
             name=tool.name,
             description=tool.description,
             input_schema=Raw(msgspec.json.encode(tool.input_schema)),
-            defer_loading=tool.defer_loading,
+            defer_loading=bool(tool.defer_loading),
         )
         for tool in getattr(params, "dynamic_tools", None) or ()
     )
@@ -380,4 +380,7 @@ def _dynamic_tools(params: StartParams) -> tuple[ev.DynamicToolSpec, ...] | None
 
 
 def _environments(given: list[p.TurnEnvironmentParams] | None) -> tuple[p.TurnEnvironmentParams, ...] | None:
+    for environment in given or ():
+        if environment.environment_id != "local":
+            raise BadRequest(f"unknown turn environment id `{environment.environment_id}`")
     return None if given is None else tuple(given)

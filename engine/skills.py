@@ -169,10 +169,24 @@ def _files(root: Path, *, follow: bool) -> Iterator[Path]:
         except OSError:
             continue
         for entry in entries:
-            if entry.name == "SKILL.md" and entry.is_file(follow_symlinks=follow):
+            if entry.name == "SKILL.md" and _is_file(entry, follow):
                 yield folder / entry.name
-            elif depth < MAX_DEPTH and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=follow):
+            elif depth < MAX_DEPTH and not entry.name.startswith(".") and _is_folder(entry, follow):
                 folders.append((folder / entry.name, depth + 1))
+
+
+def _is_file(entry: os.DirEntry[str], follow: bool) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=follow)
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False
 
 
 class _Unreadable(Exception):

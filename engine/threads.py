@@ -251,11 +251,11 @@ class Threads:
 
     async def _resume_history(self, params: p.ThreadResumeParams, history: list[msgspec.Raw], client: Client) -> Answer:
         """A new thread that begins with the given items."""
-        if not history:
-            raise BadRequest("history must not be empty")
+        items = parse_items(history, "Invalid request: {1}")
         if self._loaded.get(params.thread_id) is not None:
             raise BadRequest(f"cannot resume thread {params.thread_id} with history while it is already running")
-        items = parse_items(history, "history")
+        if not history:
+            raise BadRequest("history must not be empty")
         settings = self._builder.settings(params, client.originator)
         thread = await self._builder.new(settings)
         thread.journal.append(items)

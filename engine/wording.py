@@ -1,8 +1,11 @@
 """Why a value of JSON does not fit a type, in the words of serde, which clients, models and recordings expect.
 
 The decoder says what is wrong in its own way. So a refused value is walked once more, slowly, next to its type: members
-in the order they were sent, then missing ones in the order of the type. Texts were taken from the reference's answers.
-Cold path only; nothing here decides whether a value is accepted.
+in the order they were sent, then missing ones in the order of the type. Serde takes an object without its names too, as
+a list. Texts were taken from the reference's answers. Cold path only.
+
+Whatever serde has to keep until it knows a tag (*buffered*: params of requests, the content of tagged objects) is told
+of a little differently from what it reads at once.
 """
 
 from __future__ import annotations
@@ -33,10 +36,35 @@ _INTEGERS: dict[tuple[float | None, float | None], str] = {
     (-(2**31), 2**31 - 1): "i32",
 }
 
-#: The untagged enums among params: types of the variants -> name.
-_UNTAGGED: dict[tuple[Any, ...], str] = {(str, list[str], types.NoneType): "ThreadListCwdFilter"}
+#: The untagged enums: types of the variants -> name.
+_UNTAGGED: dict[tuple[Any, ...], str] = {
+    (str, list): "ThreadListCwdFilter",
+    (str, tuple): "FunctionCallOutputBody",
+}
+
+#: The reference's names of types, where ours are called otherwise.
+_STRUCTS: dict[str, str] = {
+    "DynamicToolSpec": "struct DynamicToolSpecDe",
+    "GuardianAssessment": "struct GuardianAssessmentEvent",
+    "WebSearchAction": "internally tagged enum WebSearchAction",
+}
+
+#: The tagged enums whose variants do not tell their name: first variant -> name.
+_ENUMS: dict[str, str] = {
+    "CommandAction": "GuardianAssessmentAction",
+    "InputText": "ContentItem",
+    "LocalShellAction": "LocalShellAction",
+    "ReasoningText": "ReasoningItemContent",
+    "SummaryText": "ReasoningItemReasoningSummary",
+}
+
+#: Members that are ours alone: they do not count in "with N elements".
+_OURS = frozenset({"clientMetadata"})
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+
+_Finder = Callable[[Any, Any, bool], "Fault | None"]
+_Members = dict[str, tuple[FieldInfo, Any]]
 
 Step = str | int
 At = Literal["value", "end", "key", "enum"]
@@ -56,15 +84,30 @@ class Fault(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, path=(step, *self.path))
 
 
-def fault(expected: Any, value: Any) -> Fault | None:
-    """What is wrong with a value of JSON for a type; None for nothing."""
+def fault(expected: Any, value: Any, *, buffered: bool = False) -> Fault | None:
+    """What is wrong with a value of JSON for a type; None for nothing.
+
+    A Struct given here is not asked for its own tag: who knows the type has looked at it.
+    """
+    if isinstance(expected, type) and issubclass(expected, msgspec.Struct):
+        return _struct(expected, value, buffered)
+    return _fault(expected, value, buffered)
+
+
+def _fault(expected: Any, value: Any, buffered: bool) -> Fault | None:
     if get_origin(expected) is Annotated:
         base, constraints = get_args(expected)
-        return _int(constraints, value) if base is int else _path(value)
+        return _int(constraints, value) if base is int else _path(constraints, value)
     if isinstance(expected, type) and issubclass(expected, msgspec.Struct):
-        return _struct(expected, value)
+        tagged = expected.__struct_config__.tag is not None
+        return _tagged([expected], value, buffered) if tagged else _struct(expected, value, buffered)
     find = _FAULTS.get(get_origin(expected) or expected)
-    return find(expected, value) if find else None
+    return find(expected, value, buffered) if find else None
+
+
+def by_name(struct: type[msgspec.Struct], values: Sequence[Any]) -> dict[str, Any]:
+    """The members that a list without faults stands for."""
+    return dict(zip(_members(struct), values, strict=False))
 
 
 def unknown_variant(name: str, known: Sequence[str]) -> str:
@@ -83,23 +126,22 @@ def _one_of(names: Sequence[str]) -> str:
 
 
 @cache
-def _members(struct: type[msgspec.Struct]) -> dict[str, tuple[FieldInfo, Any]]:
+def _members(struct: type[msgspec.Struct]) -> _Members:
     """Members on the wire -> the field and its type, the names of literals in their written order."""
     hints = get_type_hints(struct, include_extras=True)
     return {f.encode_name: (f, hints[f.name]) for f in fields(struct)}
 
 
-def _struct(struct: type[msgspec.Struct], value: Any) -> Fault | None:
+def _struct(struct: type[msgspec.Struct], value: Any, buffered: bool) -> Fault | None:
     members = _members(struct)
+    called = _STRUCTS.get(struct.__name__, f"struct {struct.__name__}")
     if isinstance(value, list):
-        elements = "element" if len(members) == 1 else "elements"
-        expected = f"struct {struct.__name__} with {len(members)} {elements}"
-        return Fault(f"invalid length {len(value)}, expected {expected}", at="end")
+        return _elements(called, members, value, buffered)
     if not isinstance(value, dict):
-        return wrong_type(value, f"struct {struct.__name__}")
+        return wrong_type(value, called)
     for name, member in value.items():
         if name in members:
-            if found := fault(members[name][1], member):
+            if found := _fault(members[name][1], member, buffered):
                 return found.under(name)
         elif struct.__struct_config__.forbid_unknown_fields:
             return Fault(f"unknown field `{name}`, expected {_one_of(list(members))}", at="key", path=(name,))
@@ -107,40 +149,63 @@ def _struct(struct: type[msgspec.Struct], value: Any) -> Fault | None:
     return next((Fault(f"missing field `{name}`", at="end") for name in missing), None)
 
 
-def _union(expected: Any, value: Any) -> Fault | None:
+def _elements(called: str, members: _Members, values: list[Any], buffered: bool) -> Fault | None:
+    """An object whose members come as a list. Those that are null unless given must be there."""
+    counted = {name: member for name, member in members.items() if name not in _OURS}
+    size = len(counted)
+    for position, (field, hint) in enumerate(counted.values()):
+        if position < len(values):
+            if found := _fault(hint, values[position], buffered):
+                return found.under(position)
+        elif field.required or field.default is None:
+            expected = f"{called} with {size} element{'' if size == 1 else 's'}"
+            return Fault(f"invalid length {position}, expected {expected}", at="end")
+    if len(values) > size:
+        expected = f"{size} elements in sequence" if buffered else "fewer elements in array"
+        return Fault(f"invalid length {len(values)}, expected {expected}", at="end")
+    return None
+
+
+def _union(expected: Any, value: Any, buffered: bool) -> Fault | None:
     given = get_args(expected)
     kinds = [t for t in given if t not in (types.NoneType, msgspec.UnsetType)]
     if value is None and types.NoneType in given:
         return None
     if len(kinds) == 1:
-        return fault(kinds[0], value)
+        return _fault(kinds[0], value, buffered)
     structs = [t for t in kinds if isinstance(t, type) and issubclass(t, msgspec.Struct)]
     if len(structs) == len(kinds):
-        return _tagged(structs, value)
+        return _tagged(structs, value, buffered)
     names = [name for t in kinds if get_origin(t) is Literal for name in get_args(t)]
     if names:
         return _enum(names, structs, value)
-    if all(fault(t, value) for t in kinds):
-        name = _UNTAGGED.get(get_args(expected), "")
+    if all(_fault(t, value, True) for t in kinds):
+        name = _UNTAGGED.get(tuple(get_origin(t) or t for t in kinds), "")
         return Fault(f"data did not match any variant of untagged enum {name}".rstrip())
     return None
 
 
-def _tagged(variants: Sequence[type[msgspec.Struct]], value: Any) -> Fault | None:
-    """An internally tagged enum: one object type per value of the tag member."""
-    config = variants[0].__struct_config__
-    tag_field = str(config.tag_field)
-    if not isinstance(value, dict):
-        return wrong_type(value, f"internally tagged enum {_common_name(variants)}")
-    if tag_field not in value:
+def _tagged(variants: Sequence[type[msgspec.Struct]], value: Any, buffered: bool) -> Fault | None:
+    """An internally tagged enum: one object type per value of the tag member, or of the first element."""
+    tag_field = str(variants[0].__struct_config__.tag_field)
+    if not isinstance(value, dict | list):
+        return wrong_type(value, f"internally tagged enum {_enum_name(variants)}")
+    if (tag_field not in value) if isinstance(value, dict) else not value:
         return Fault(f"missing field `{tag_field}`", at="end")
-    tag = value[tag_field]
-    if isinstance(tag, int):
-        return Fault(f"invalid value: integer `{tag}`, expected variant index 0 <= i < {len(variants)}")
-    if not isinstance(tag, str):
+    tag, content = (value[tag_field], value) if isinstance(value, dict) else (value[0], value[1:])
+    if isinstance(tag, str):
+        by_tag = {str(v.__struct_config__.tag): v for v in variants}
+        return _struct(by_tag[tag], content, True) if tag in by_tag else Fault(unknown_variant(tag, list(by_tag)))
+    if not buffered or not isinstance(tag, int) or isinstance(tag, bool) or tag < 0:
         return wrong_type(tag, "variant identifier")
-    by_tag = {str(v.__struct_config__.tag): v for v in variants}
-    return _struct(by_tag[tag], value) if tag in by_tag else Fault(unknown_variant(tag, list(by_tag)))
+    if tag < len(variants):
+        return _struct(variants[tag], content, True)
+    return Fault(f"invalid value: integer `{tag}`, expected variant index 0 <= i < {len(variants)}")
+
+
+def _enum_name(variants: Sequence[type[msgspec.Struct]]) -> str:
+    first = variants[0].__name__
+    return _ENUMS.get(first) or _common_name(variants)
 
 
 def _common_name(variants: Sequence[type[msgspec.Struct]]) -> str:
@@ -163,26 +228,28 @@ def _enum(names: Sequence[str], objects: Sequence[type[msgspec.Struct]], value: 
     name, content = next(iter(value.items()))
     if name not in contents:
         return Fault(unknown_variant(name, known), at="key", path=(name,))
-    found = fault(contents[name], content) if isinstance(content, dict) else wrong_type(content, "struct variant")
+    if not isinstance(content, dict | list):
+        return wrong_type(content, "struct variant").under(name)
+    found = _fault(contents[name], content, True)
     return found.under(name) if found else None
 
 
-def _literal(expected: Any, value: Any) -> Fault | None:
+def _literal(expected: Any, value: Any, buffered: bool) -> Fault | None:
     return _enum(get_args(expected), [], value)
 
 
-def _list(expected: Any, value: Any) -> Fault | None:
+def _list(expected: Any, value: Any, buffered: bool) -> Fault | None:
     if not isinstance(value, list):
         return wrong_type(value, "a sequence")
     kind = get_args(expected)[0]
-    return next((found.under(i) for i, v in enumerate(value) if (found := fault(kind, v))), None)
+    return next((found.under(i) for i, v in enumerate(value) if (found := _fault(kind, v, buffered))), None)
 
 
-def _dict(expected: Any, value: Any) -> Fault | None:
+def _dict(expected: Any, value: Any, buffered: bool) -> Fault | None:
     if not isinstance(value, dict):
         return wrong_type(value, "a map")
     _, kind = get_args(expected)
-    return next((found.under(name) for name, v in value.items() if (found := fault(kind, v))), None)
+    return next((found.under(n) for n, v in value.items() if (found := _fault(kind, v, buffered))), None)
 
 
 def _int(bounds: msgspec.Meta, value: Any) -> Fault | None:
@@ -194,21 +261,22 @@ def _int(bounds: msgspec.Meta, value: Any) -> Fault | None:
     return None
 
 
-def _path(value: Any) -> Fault | None:
+def _path(constraints: msgspec.Meta, value: Any) -> Fault | None:
+    """A path; with a pattern an absolute one."""
     if not isinstance(value, str):
         return wrong_type(value, "path string")
-    return None if value.startswith("/") else Fault(RELATIVE_PATH)
+    return None if constraints.pattern is None or value.startswith("/") else Fault(RELATIVE_PATH)
 
 
-def _plain(kind: type | types.UnionType, name: str) -> Callable[[Any, Any], Fault | None]:
-    def find(expected: Any, value: Any) -> Fault | None:
+def _plain(kind: type | types.UnionType, name: str) -> _Finder:
+    def find(expected: Any, value: Any, buffered: bool) -> Fault | None:
         fits = isinstance(value, kind) and (expected is bool or not isinstance(value, bool))
         return None if fits else wrong_type(value, name)
 
     return find
 
 
-_FAULTS: dict[Any, Callable[[Any, Any], Fault | None]] = {
+_FAULTS: dict[Any, _Finder] = {
     Union: _union,
     types.UnionType: _union,
     Literal: _literal,

@@ -137,6 +137,11 @@ def decode_item(raw: bytes | msgspec.Raw) -> Item | ev.Unknown:
     return cast("Item | ev.Unknown", _body("response_item", msgspec.Raw(raw)))
 
 
+def item_type(tag: str) -> type[msgspec.Struct] | None:
+    """The Struct of response items with this tag; None for a tag this version does not know."""
+    return _CLASSES.get(("response_item", _ALIASES.get(tag, tag)))
+
+
 def item_error(raw: bytes | msgspec.Raw) -> str:
     """Why an item of a known type is not one, in msgspec's words; "" if it is one."""
     cls = _CLASSES.get(("response_item", _subtype("response_item", msgspec.Raw(raw))))

@@ -141,6 +141,8 @@ class Method(msgspec.Struct, frozen=True):
             return None
         if not text or text == b"null":
             raise BadRequest("Invalid request: missing field `params`")
+        if text.startswith(b"[") and isinstance(self.params, type):
+            text = wording.by_name(text, self.params)
         if self.aliases:
             text = _translate(text, self.aliases)
         try:

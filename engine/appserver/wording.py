@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from engine import wording
 from engine.errors import BadRequest
 from engine.wording import fault, wrong_type
 
@@ -16,8 +17,22 @@ def explain(text: bytes, expected: Any, error: msgspec.DecodeError) -> str:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return str(error)
-    found = fault(expected, value)
+    found = fault(expected, value, buffered=True)
     return found.message if found else str(error)
+
+
+def by_name(text: bytes, struct: type[msgspec.Struct]) -> bytes:
+    """Params by name, given as a list.
+
+    :raises BadRequest: one does not fit, or the list has not the length that the reference takes.
+    """
+    try:
+        values = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"Invalid request: {error}") from None
+    if found := fault(struct, values, buffered=True):
+        raise BadRequest(f"Invalid request: {found.message}")
+    return msgspec.json.encode(wording.by_name(struct, values))
 
 
 def check_unit(text: bytes) -> None:

@@ -14,6 +14,7 @@ U32: TypeAlias = Annotated[int, Meta(ge=0, le=4294967295)]
 # The library checks bounds up to 63 bits; above, a number is refused where it is used.
 U64: TypeAlias = Annotated[int, Meta(ge=0)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+PathBuf: TypeAlias = Annotated[str, Meta(title="path")]
 I32: TypeAlias = Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 I64: TypeAlias = Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from projections.protocol.base import I32, I64, U16, U64, Wire
+from projections.protocol.base import I32, I64, PathBuf, U16, U64, Wire
 from projections.protocol.permission import PermissionProfile, SandboxPolicy
 
 
@@ -35,7 +35,7 @@ class CommandExecParams(Wire, frozen=True, kw_only=True):
     disable_output_cap: bool = False
     disable_timeout: bool = False
     timeout_ms: I64 | None = None
-    cwd: str | None = None
+    cwd: PathBuf | None = None
     env: dict[str, str | None] | None = None
     size: CommandExecTerminalSize | None = None
     sandbox_policy: SandboxPolicy | None = None

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Raw, UNSET, UnsetType, field
 
-from projections.protocol.base import I32, I64, U32, U64, Wire
+from projections.protocol.base import I32, I64, PathBuf, U32, U64, Wire
 from projections.protocol.common import AbsolutePathBuf
 
 
@@ -425,12 +425,12 @@ class ImageUserInput(Wire, frozen=True, kw_only=True, tag_field="type", tag="ima
 
 
 class LocalImageUserInput(Wire, frozen=True, kw_only=True, tag_field="type", tag="localImage"):
-    path: str
+    path: PathBuf
 
 
 class SkillUserInput(Wire, frozen=True, kw_only=True, tag_field="type", tag="skill"):
     name: str
-    path: str
+    path: PathBuf
 
 
 class MentionUserInput(Wire, frozen=True, kw_only=True, tag_field="type", tag="mention"):

@@ -13,7 +13,6 @@ from projections.protocol.base import I64, U32, Wire
 from projections.protocol.common import AbsolutePathBuf
 from projections.protocol.item import ReasoningEffort
 from projections.protocol.thread import SessionSource, ThreadId
-from projections.protocol.turn import ModeKind
 
 
 class ClientInfo(Wire, frozen=True, kw_only=True):
@@ -179,6 +178,8 @@ class MockExperimentalMethodResponse(Wire, frozen=True, kw_only=True):
 
     echoed: str | None = None
 
+
+ModeKind: TypeAlias = Literal["plan", "default"]
 
 RequestId: TypeAlias = str | I64
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType, field
 
-from projections.protocol.base import Wire
+from projections.protocol.base import PathBuf, Wire
 from projections.protocol.common import AbsolutePathBuf, SkillInterface
 
 
@@ -70,14 +70,14 @@ class SkillsListEntry(Wire, frozen=True, kw_only=True):
 
 
 class SkillsListExtraRootsForCwd(Wire, frozen=True, kw_only=True):
-    cwd: str
-    extra_user_roots: list[str]
+    cwd: PathBuf
+    extra_user_roots: list[PathBuf]
 
 
 class SkillsListParams(Wire, frozen=True, kw_only=True):
     """Params of `skills/list`."""
 
-    cwds: list[str] = field(default_factory=list)
+    cwds: list[PathBuf] = field(default_factory=list)
     force_reload: bool = False
     per_cwd_extra_user_roots: list[SkillsListExtraRootsForCwd] | None = None
 

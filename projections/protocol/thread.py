@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Raw, UNSET, UnsetType, field
 
-from projections.protocol.base import I32, I64, OneOf, U32, U64, Wire
+from projections.protocol.base import I32, I64, OneOf, PathBuf, U32, U64, Wire
 from projections.protocol.common import AbsolutePathBuf
 from projections.protocol.item import ReasoningEffort
 from projections.protocol.permission import (
@@ -36,7 +36,7 @@ class DynamicToolSpec(Wire, frozen=True, kw_only=True):
     name: str
     description: str
     input_schema: Any
-    defer_loading: bool = False
+    defer_loading: bool | None = None
 
 
 class GitInfo(Wire, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ class ThreadForkParams(Wire, frozen=True, kw_only=True):
     """Params of `thread/fork`."""
 
     thread_id: str
-    path: str | None = None
+    path: PathBuf | None = None
     model: str | None = None
     model_provider: str | None = None
     service_tier: ServiceTier | None | UnsetType = UNSET
@@ -315,7 +315,7 @@ class ThreadResumeParams(Wire, frozen=True, kw_only=True):
 
     thread_id: str
     history: list[Raw] | None = None
-    path: str | None = None
+    path: PathBuf | None = None
     model: str | None = None
     model_provider: str | None = None
     service_tier: ServiceTier | None | UnsetType = UNSET

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType, field
 
-from projections.protocol.base import I64, OneOf, U16, Wire
+from projections.protocol.base import I64, OneOf, PathBuf, U16, Wire
 from projections.protocol.common import AbsolutePathBuf
 from projections.protocol.item import ReasoningEffort, ThreadItem, UserInput
 from projections.protocol.permission import (
@@ -68,7 +68,7 @@ CodexErrorInfo: TypeAlias = (
 
 
 class CollaborationMode(Wire, frozen=True, kw_only=True):
-    mode: ModeKind
+    mode: Literal["plan", "code", "custom", "default", "execute", "pair_programming"]
     settings: Settings
 
 
@@ -80,8 +80,6 @@ class ErrorNotification(Wire, frozen=True, kw_only=True):
     thread_id: str
     turn_id: str
 
-
-ModeKind: TypeAlias = Literal["plan", "default"]
 
 NonSteerableTurnKind: TypeAlias = Literal["review", "compact"]
 
@@ -169,7 +167,7 @@ class TurnStartParams(Wire, frozen=True, kw_only=True):
     input: list[UserInput]
     responsesapi_client_metadata: dict[str, str] | None = None
     environments: list[TurnEnvironmentParams] | None = None
-    cwd: str | None = None
+    cwd: PathBuf | None = None
     approval_policy: AskForApproval | None = None
     approvals_reviewer: ApprovalsReviewer | None = None
     sandbox_policy: SandboxPolicy | None = None

@@ -91,6 +91,16 @@ def test_a_file_reached_twice_is_listed_once_by_its_real_path(place: Place) -> N
     assert [skill.path for skill in place.found().skills] == [str(real)]
 
 
+def test_links_that_lead_in_a_circle_hide_nothing_else(place: Place) -> None:
+    root = place.home / "skills"
+    write(root / "good")
+    (root / "a").symlink_to(root / "b")
+    (root / "b").symlink_to(root / "a")
+    (root / "good" / "inner").mkdir()
+    (root / "good" / "inner" / "SKILL.md").symlink_to(root / "a")
+    assert names(place.found()) == [("user", "good")]
+
+
 def test_equal_names_in_two_places_are_both_kept(place: Place) -> None:
     write(place.home / "skills" / "a" / "same")
     write(place.home / "skills" / "b" / "same")

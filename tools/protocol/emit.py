@@ -58,6 +58,7 @@ U32: TypeAlias = Annotated[int, Meta(ge=0, le=4294967295)]
 # The library checks bounds up to 63 bits; above, a number is refused where it is used.
 U64: TypeAlias = Annotated[int, Meta(ge=0)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+PathBuf: TypeAlias = Annotated[str, Meta(title="path")]
 I32: TypeAlias = Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 I64: TypeAlias = Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]
 
@@ -160,7 +161,7 @@ def _imports(body: str, home: Mapping[str, str], area: str) -> str:
     used = _names(re.sub(r'"""[^"]*"""', "", body)) | set(re.findall(r"\bfield\b(?=\()", body))
     typing = sorted(used & {"Annotated", "Any", "Literal", "TypeAlias"})
     library = sorted(used & {"UNSET", "Meta", "Raw", "UnsetType", "field"})
-    base = sorted(used & {"Wire", "OneOf", "U16", "U32", "U64", "I32", "I64", "Positive"})
+    base = sorted(used & {"Wire", "OneOf", "U16", "U32", "U64", "I32", "I64", "Positive", "PathBuf"})
     lines = ["from __future__ import annotations\n\n"]
     if typing:
         lines.append(_import("typing", typing) + "\n")

@@ -184,7 +184,8 @@ class Builder:
         self, owner: str, prefix: str, key: str, member: Any, schema: Schema, helpers: list[Declaration]
     ) -> Field:
         hint = prefix + camel(key)
-        type_ = overrides.REPLACED.get((owner, key)) or self._type(owner, hint, member, helpers)
+        replaced = overrides.REPLACED.get((prefix, key)) or overrides.REPLACED.get((owner, key))
+        type_ = replaced or self._type(owner, hint, member, helpers)
         if key in schema.get("required", ()):
             return Field(snake(key), key, type_, "")
         nullable = type_ == "Any" or type_.endswith("| None")

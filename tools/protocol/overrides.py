@@ -12,6 +12,20 @@ from typing import Final
 RAW: Final = frozenset({"ResponseItem"})
 REPLACED: Final = {
     ("ThreadInjectItemsParams", "items"): "list[Raw]",
+    # The older names of modes are read too, all as the default mode.
+    ("CollaborationMode", "mode"): 'Literal["plan", "code", "custom", "default", "execute", "pair_programming"]',
+    # Null is read, though never written.
+    ("DynamicToolSpec", "deferLoading"): "bool | None",
+    # Strings that are paths; refusals call them so.
+    ("ThreadResumeParams", "path"): "PathBuf | None",
+    ("ThreadForkParams", "path"): "PathBuf | None",
+    ("TurnStartParams", "cwd"): "PathBuf | None",
+    ("CommandExecParams", "cwd"): "PathBuf | None",
+    ("LocalImageUserInput", "path"): "PathBuf",
+    ("SkillUserInput", "path"): "PathBuf",
+    ("SkillsListParams", "cwds"): "list[PathBuf]",
+    ("SkillsListExtraRootsForCwd", "cwd"): "PathBuf",
+    ("SkillsListExtraRootsForCwd", "extraUserRoots"): "list[PathBuf]",
 }
 
 # Open objects (members besides the named ones are allowed) and a union of untagged objects: dictionaries.
