@@ -30,7 +30,7 @@ async def info(cwd: Path, limit: float = TIME_LIMIT) -> ev.GitInfo | None:
 
     :param limit: seconds for each question to git; what is not known by then is left out
     """
-    if await _git(cwd, limit, "rev-parse", "--git-dir") is None:
+    if not await inside(cwd, limit):
         return None
     found: dict[str, str | None] = {}
 
@@ -43,6 +43,11 @@ async def info(cwd: Path, limit: float = TIME_LIMIT) -> ev.GitInfo | None:
         group.start_soon(ask, "url", "remote", "get-url", "origin")
     branch = None if found["branch"] == "HEAD" else found["branch"]
     return ev.GitInfo(found["commit"] or None, branch or None, found["url"] or None)
+
+
+async def inside(cwd: Path, limit: float = TIME_LIMIT) -> bool:
+    """Whether `cwd` is in a repository, as far as git says so within `limit` seconds."""
+    return await _git(cwd, limit, "rev-parse", "--git-dir") is not None
 
 
 async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspace] | None:

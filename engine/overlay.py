@@ -92,6 +92,7 @@ class Overlay:
             self._turn_status = "completed"
 
     def _aborted(self, event: ev.TurnAborted) -> None:
+        self.turn_id = event.turn_id or self.turn_id
         self._end(event.completed_at, event.duration_ms)
         self._turn_status = "interrupted"
 

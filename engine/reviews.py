@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from errno import ENOENT
 
-from engine import submissions
+import msgspec
+
+from engine import git, notices, submissions
 from engine.clock import Clock
 from engine.context import user_input
-from engine.errors import BadRequest
-from engine.threads import Answer, Client, Threads
+from engine.errors import BadRequest, Internal, os_reason
+from engine.notes import Notification
+from engine.threads import Client, Threads
 from engine.turn.scripts.review import review
 from projections import protocol as p
 from rollouts import events as ev
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A review that is about to begin: its answer, what clients hear of its fork before that, and its beginning."""
+
+    response: p.ReviewStartResponse
+    forked: Notification | None
+    begin: Callable[[], None]
 
 
 class Reviews:
@@ -21,34 +34,45 @@ class Reviews:
         self._threads = threads
         self._clock = clock
 
-    async def start(
-        self, params: p.ReviewStartParams, client: Client
-    ) -> tuple[p.ReviewStartResponse, Answer | None, Callable[[], None]]:
-        """The answer, the fork of a detached review, and what begins the review once the answer is out.
+    async def start(self, params: p.ReviewStartParams, client: Client) -> Begun:
+        """Check a review and give it its ids; `begin` lets it begin once the answer is out.
+
+        A review takes the place of a turn that runs.
 
         :raises BadRequest: nothing to review, or an unknown thread.
+        :raises Internal: a detached review of a thread that has nothing written yet.
         """
+        thread = self._threads.get(params.thread_id)
         target = _target(params.target)
         hint = _hint(target)
-        thread = self._threads.get(params.thread_id)
-        forked: Answer | None = None
+        forked: Notification | None = None
         if params.delivery == "detached":
-            forked = await self._threads.fork(p.ThreadForkParams(thread_id=thread.id), client)
-            thread = self._threads.get(forked.thread_id)
+            if not thread.journal.written:
+                raise Internal(f"error creating detached review thread: {os_reason(FileNotFoundError(ENOENT, ''))}")
+            fork = await self._threads.fork(p.ThreadForkParams(thread_id=thread.id, exclude_turns=True), client)
+            thread = self._threads.get(fork.thread_id)
+            forked = notices.started(msgspec.structs.replace(fork.result.thread, forked_from_id=None))
         turn_id = self._threads.layout.new_id(self._clock.now())
         entered = ev.EnteredReviewMode(target=target, user_facing_hint=hint)
         prompt = user_input([p.TextUserInput(text=_prompt(target))])
 
         async def begin() -> None:
-            if thread.running:
-                thread.after_turn(begin)
+            if isinstance(target, ev.BaseBranch) and not await git.inside(thread.settings.cwd):
+                told = f"{json.dumps(str(thread.settings.cwd), ensure_ascii=False)} is not a git repository"
+                error = ev.ErrorEvent(message=told, codex_error_info="other")
+                if thread.running:
+                    thread.refuse(error, turn_id)
+                else:
+                    thread.record([error], turn_id)
                 return
+            await thread.replace()
             setup = submissions.turn_setup(thread, turn_id, prompt, thread.settings, self._clock)
             await thread.start(turn_id, thread.settings, "review", lambda turn: review(turn, setup, entered))
 
         shown = p.UserMessageThreadItem(id=turn_id, content=[p.TextUserInput(text=hint)])
         turn = p.Turn(id=turn_id, items=[shown], status="inProgress")
-        return p.ReviewStartResponse(turn=turn, review_thread_id=thread.id), forked, lambda: thread.post(begin)
+        response = p.ReviewStartResponse(turn=turn, review_thread_id=thread.id)
+        return Begun(response, forked, lambda: thread.post(begin))
 
 
 def _target(given: p.ReviewTarget) -> ev.ReviewTarget:

@@ -225,6 +225,10 @@ class Thread:
             logger.exception("thread %s: a bug; its turn fails, the thread stays", self.id)
             self._cut_off("internal error")
 
+    async def replace(self) -> None:
+        """End the turn that runs, if one does, in favour of another one. Owner only."""
+        await self.feed(Interrupt(self.clock.now(), "replaced"))
+
     def after_turn(self, action: Action) -> None:
         """Run `action` when the running turn is over. Owner only."""
         self._later.append(action)
@@ -283,10 +287,14 @@ class Thread:
     async def _carry_out(self, effects: list[Effect]) -> None:
         events = [effect.event for effect in effects if isinstance(effect, Emit)]
         finish = any(isinstance(effect, Finish) for effect in effects)
+        compacted = any(isinstance(event, ev.Compacted) for event in events)
         self.journal.append(events)
         if finish:
             await anyio.to_thread.run_sync(self.journal.sync)
+            *events, end = events
+            self._publish(events)
             self._over_with_turn()
+            events = [end]
         self._publish(events)
         for effect in effects:
             if isinstance(effect, Start):
@@ -295,7 +303,7 @@ class Thread:
                 self._errands.cancel(effect.key)
         if finish:
             self.mcp.turn_over()
-        if finish or any(isinstance(event, ev.Compacted) for event in events):
+        if finish or compacted:
             self.keep()
 
     def source(self) -> Opened:
@@ -328,13 +336,19 @@ class Thread:
             self._restorer.keep(self.id, self.journal)
 
     def _start_operation(self, key: int, op: Op) -> None:
+        asked_by = self._machine
+
+        async def feed(given: Input) -> None:
+            if self._machine is asked_by:  # what comes late must not meet a key of the next turn
+                await self.feed(given)
+
         def report(data: object) -> None:
             given = Progress(self.clock.now(), key, data)
-            self.post(lambda: self.feed(given))
+            self.post(lambda: feed(given))
 
         def done(result: object, failed: Exception | None) -> None:
             given = Done(self.clock.now(), key, result, failed)
-            self.post(lambda: self.feed(given))
+            self.post(lambda: feed(given))
 
         self._errands.start(key, lambda: self._operations.run(self, op, report), done)
 

@@ -68,6 +68,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None
     developer_instructions: str | None
     compact_prompt: str | None
+    """`compact_prompt`, else the text of `experimental_compact_prompt_file`; None without either."""
     project_doc_max_bytes: int
     project_doc_fallback_filenames: tuple[str, ...]
     project_root_markers: tuple[str, ...]
@@ -155,16 +156,17 @@ def _profile(table: Table) -> Table:
     return profile
 
 
-def _base_instructions(file: str | None) -> str | None:
+def _text_of(what: str, file: str | None) -> str | None:
+    """The trimmed text of a file that a key names; `what` it is, for complaints."""
     if file is None:
         return None
     try:
         text = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = os_error(error) if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"failed to read model instructions file {file}: {reason}") from error
+        raise ConfigError(f"failed to read {what} {file}: {reason}") from error
     if not text:
-        raise ConfigError(f"model instructions file is empty: {file}")
+        raise ConfigError(f"{what} is empty: {file}")
     return text
 
 
@@ -180,6 +182,7 @@ def _typed(
 ) -> Config:
     features = enabled(table.get("features", {}))
     tier = table.get("service_tier")
+    written_prompt = _text_of("experimental compact prompt file", table.get("experimental_compact_prompt_file"))
     return Config(
         home=home,
         cwd=cwd,
@@ -201,7 +204,7 @@ def _typed(
         model_auto_compact_token_limit=table.get("model_auto_compact_token_limit"),
         model_supports_reasoning_summaries=table.get("model_supports_reasoning_summaries"),
         model_catalog_json=table.get("model_catalog_json"),
-        base_instructions=_base_instructions(table.get("model_instructions_file")),
+        base_instructions=_text_of("model instructions file", table.get("model_instructions_file")),
         tool_output_token_limit=table.get("tool_output_token_limit"),
         service_tier=None if tier == "fast" and "fast_mode" not in features else tier,
         personality=table.get("personality"),
@@ -212,7 +215,7 @@ def _typed(
         default_permissions=table.get("default_permissions"),
         instructions=table.get("instructions"),
         developer_instructions=table.get("developer_instructions"),
-        compact_prompt=table.get("compact_prompt"),
+        compact_prompt=table.get("compact_prompt", "").strip() or written_prompt,
         project_doc_max_bytes=table.get("project_doc_max_bytes", DOC_MAX_BYTES),
         project_doc_fallback_filenames=tuple(table.get("project_doc_fallback_filenames", ())),
         project_root_markers=tuple(table.get("project_root_markers", DEFAULT_MARKERS)),

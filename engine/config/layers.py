@@ -65,7 +65,7 @@ def read_layer(kind: LayerKind, file: Path) -> Layer | None:
 def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
     """The layer of `-c` flags and of the `config` object of a request: dotted keys and their values.
 
-    A null leaves the key alone. Not checked here: the merged table is.
+    A null leaves the key alone, paths are relative to the folder. Not checked here: the merged table is.
     """
     table: Table = {}
     for dotted, value in overrides.items():
@@ -77,7 +77,7 @@ def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
             entry = inner.setdefault(key, {})
             inner = entry if isinstance(entry, dict) else inner.setdefault(key, {})
         merge(inner, {last: value})
-    return Layer("flags", table, folder)
+    return Layer("flags", absolute(table, folder), folder)
 
 
 def parse_flag(text: str) -> tuple[str, object]:

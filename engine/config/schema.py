@@ -110,6 +110,7 @@ _MODEL_KEYS: dict[str, Kind] = {
     "model_verbosity": Choice(("low", "medium", "high")),
     "model_catalog_json": Text(file=True),
     "model_instructions_file": Text(file=True),
+    "experimental_compact_prompt_file": Text(file=True),
     "personality": Choice(("none", "friendly", "pragmatic")),
     "service_tier": Choice(("fast", "flex")),
     "chatgpt_base_url": Text(),
@@ -172,17 +173,20 @@ TOP_LEVEL = Section(
 
 
 def absolute(table: Mapping[str, Any], base: Path) -> Table:
-    """A copy of the (checked) table in which paths are absolute: `~` is HOME, others are joined to `base`."""
+    """A copy of the table in which paths are absolute: `~` is HOME, others are joined to `base`.
+
+    Values of a wrong type stay as they are; the check names them.
+    """
     return {key: _absolute(TOP_LEVEL.keys.get(key), value, base) for key, value in table.items()}
 
 
 def _absolute(kind: Kind | None, value: Any, base: Path) -> Any:
-    if isinstance(kind, Text) and kind.file:
+    if isinstance(kind, Text) and kind.file and isinstance(value, str):
         return os.path.normpath(base / os.path.expanduser(value))
-    if isinstance(kind, ListOf):
+    if isinstance(kind, ListOf) and isinstance(value, list):
         return [_absolute(kind.kind, entry, base) for entry in value]
-    if isinstance(kind, Section):
+    if isinstance(kind, Section) and isinstance(value, Mapping):
         return {key: _absolute(kind.keys.get(key), inner, base) for key, inner in value.items()}
-    if isinstance(kind, TableOf):
+    if isinstance(kind, TableOf) and isinstance(value, Mapping):
         return {key: _absolute(kind.kind, inner, base) for key, inner in value.items()}
     return value

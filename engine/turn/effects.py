@@ -40,7 +40,7 @@ class Inject(msgspec.Struct, frozen=True):
 
 
 class Interrupt(msgspec.Struct, frozen=True):
-    """The user wants the turn to end."""
+    """The turn is to end: the user wants it, or another turn takes its place."""
 
     now: datetime
     reason: ev.AbortReason = "interrupted"

@@ -45,19 +45,24 @@ def fail(turn: Turn, failure: TurnFailed) -> None:
             last_agent_message=None,
             completed_at=int(turn.now.timestamp()),
             duration_ms=turn.elapsed_ms,
+            time_to_first_token_ms=turn.first_token_ms,
         )
     )
     turn.finish("failed")
 
 
 def abort(turn: Turn, setup: TurnSetup, reason: ev.AbortReason) -> None:
-    """Interrupted. Input the client heard acknowledged but the model never saw is kept (the reference drops it)."""
+    """Interrupted. Input the client heard acknowledged but the model never saw is kept (the reference drops it).
+
+    The model is told only if it was the user who wanted it, not if another turn took the place of this one.
+    """
     record_outputs(turn)
     turn.tell_model()
     waiting, turn.pending = turn.pending, []
     for user in waiting:
         accept(turn, setup, user)
-    turn.emit(aborted_marker())
+    if reason == "interrupted":
+        turn.emit(aborted_marker())
     turn.emit(
         ev.TurnAborted(
             turn_id=turn.id,

@@ -143,6 +143,23 @@ def test_base_instructions_come_from_a_file_beside_the_config(home: Path, cwd: P
     assert configured(home, cwd, 'model_instructions_file = "base.md"\n').base_instructions == "Base text"
 
 
+def test_the_compact_prompt_may_stand_in_a_file(home: Path, cwd: Path) -> None:
+    (home / "prompt.md").write_text("\n from a file \n")
+    file = 'experimental_compact_prompt_file = "prompt.md"\n'
+    assert configured(home, cwd, file).compact_prompt == "from a file"
+    assert configured(home, cwd, f'{file}compact_prompt = " itself "\n').compact_prompt == "itself"
+    assert configured(home, cwd, f'{file}compact_prompt = " "\n').compact_prompt == "from a file"
+    assert configured(home, cwd, 'compact_prompt = " "\n').compact_prompt is None
+
+
+def test_files_that_a_request_names_are_looked_for_in_its_folder(home: Path, cwd: Path) -> None:
+    (cwd / "prompt.md").write_text("there")
+    assert load(home, {"experimental_compact_prompt_file": "prompt.md"}, cwd).compact_prompt == "there"
+    with pytest.raises(ConfigError, match="experimental compact prompt file is empty: "):
+        (cwd / "prompt.md").write_text(" ")
+        load(home, {"experimental_compact_prompt_file": "prompt.md"}, cwd)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.appserver.dispatch import Context, Deferred, Handler, Reply
-from engine.appserver.handlers.threads import answered, client
+from engine.appserver.handlers.threads import client
 from projections import protocol as p
 
 
@@ -43,17 +43,11 @@ async def clean_terminals(ctx: Context, params: p.ThreadBackgroundTerminalsClean
 
 async def review(ctx: Context, params: p.ReviewStartParams) -> Reply:
     """A review, on this thread or on a fork of it."""
-    response, forked, begin = await ctx.engine.reviews.start(params, client(ctx))
-    if forked is None:
-        return Reply(response, begin)
-    started = answered(ctx, forked)
-
-    def after() -> None:
-        if started.after is not None:
-            started.after()
-        begin()
-
-    return Reply(response, after)
+    review = await ctx.engine.reviews.start(params, client(ctx))
+    if review.forked is not None:
+        ctx.subscribe(review.response.review_thread_id)
+        ctx.engine.sink.publish(review.forked)
+    return Reply(review.response, review.begin)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -1,0 +1,137 @@
+"""Reviews through a whole engine: what takes the place of what, how a review ends, who hears of a detached one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.errors import BadRequest, Internal
+from projections import protocol as p
+from tests.engine.harness import CLIENT, until
+from tests.engine.mocked import Mocked, mocked
+from tests.mock_model import MockModel, completed, created, message, reasoning
+
+pytestmark = pytest.mark.anyio
+
+NO_RESULT = "Review was interrupted. Please re-run /review and wait for it to complete."
+CUSTOM = {"type": "custom", "instructions": "look at it"}
+
+
+@pytest.fixture
+def model() -> Iterator[MockModel]:
+    with MockModel() as running:
+        yield running
+
+
+async def review(engine: Mocked, thread: str, target: Any = CUSTOM, **params: Any) -> p.ReviewStartResponse:
+    given = {"threadId": thread, "target": target, **params}
+    begun = await engine.host.reviews.start(msgspec.convert(given, p.ReviewStartParams), CLIENT)
+    begun.begin()
+    return begun.response
+
+
+def kinds(engine: Mocked, thread: str) -> list[str]:
+    return [kind for kind, _ in engine.lines(thread)]
+
+
+async def test_a_review_takes_the_place_of_the_running_turn(tmp_path: Path, model: MockModel) -> None:
+    model.play(created(), model.hold())
+    model.say("fine")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        turn = engine.open(thread)
+        await engine.until(model.wait_requests, 1)
+        begun = await review(engine, thread)
+        assert (await engine.ended(turn)).status == "interrupted"
+        assert (await engine.ended(begun.turn.id)).status == "completed"
+        (aborted,) = (payload for kind, payload in engine.lines(thread) if kind == "turn_aborted")
+        assert aborted["reason"] == "replaced"
+        assert not any("<turn_aborted>" in json.dumps(payload) for _, payload in engine.lines(thread))
+
+
+async def test_an_interrupted_review_says_so_to_clients_and_to_the_model(tmp_path: Path, model: MockModel) -> None:
+    model.play(created(), model.hold())
+    model.say("after")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        begun = await review(engine, thread)
+        await engine.until(model.wait_requests, 1)
+        told_before_the_answer: list[str] = []
+        engine.host.turns.interrupt(
+            p.TurnInterruptParams(thread_id=thread, turn_id=begun.turn.id),
+            lambda: told_before_the_answer.extend(method for method, _ in engine.told()),
+        )
+        assert (await engine.ended(begun.turn.id)).status == "interrupted"
+        assert told_before_the_answer[-1] == "item/completed"
+        assert engine.heard("item/completed")[-1]["item"]["text"] == NO_RESULT
+        await engine.play(thread)
+        said = [part["text"] for item in engine.requests[-1].json["input"] for part in item["content"]]
+        assert any("<results>\n  None.\n  </results>\n</user_action>\n\n" in text for text in said)
+        assert NO_RESULT in said
+
+
+async def test_a_reviewer_that_fails_fails_the_turn(tmp_path: Path, model: MockModel) -> None:
+    model.fail(400, {"error": {"message": "no"}})
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        begun = await review(engine, thread)
+        ended = await engine.ended(begun.turn.id)
+        assert ended.status == "failed"
+        assert [error["willRetry"] for error in engine.heard("error")] == [False]
+        assert engine.heard("item/completed")[-1]["item"]["text"] == NO_RESULT
+        assert "turn_error" in kinds(engine, thread)
+
+
+async def test_what_a_reviewer_thinks_and_says_on_the_way_is_written_in_the_parent(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.play(created(), reasoning("thinking"), *message("first", "m1"), *message("second", "m2"), completed())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await engine.ended((await review(engine, thread)).turn.id)
+        lines = engine.lines(thread)
+        assert [payload["text"] for kind, payload in lines if kind == "agent_reasoning"] == ["thinking", "thinking"]
+        assert [payload["message"] for kind, payload in lines if kind == "agent_message"] == ["first", "second"]
+
+
+async def test_a_review_against_a_branch_needs_a_repository(tmp_path: Path, model: MockModel) -> None:
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await review(engine, thread, {"type": "baseBranch", "branch": "main"})
+        await until(lambda: engine.heard("error"))
+        (error,) = engine.heard("error")
+        assert error["error"]["message"] == f'"{tmp_path / "work"}" is not a git repository'
+        assert engine.heard("turn/started") == []
+
+
+async def test_an_unknown_thread_is_refused_before_an_empty_target(tmp_path: Path, model: MockModel) -> None:
+    async with mocked(tmp_path, model) as engine:
+        with pytest.raises(BadRequest, match="thread not found"):
+            await review(engine, "00000000-0000-7000-8000-000000000000", {"type": "custom", "instructions": " "})
+
+
+async def test_a_detached_review_runs_on_a_fork_that_is_told_before_the_answer(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.say("one")
+    model.say("fine")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        with pytest.raises(Internal, match="error creating detached review thread: No such file or directory"):
+            await review(engine, thread, delivery="detached")
+        await engine.play(thread)
+        params = p.ReviewStartParams(
+            thread_id=thread, target=p.CustomReviewTarget(instructions="look"), delivery="detached"
+        )
+        begun = await engine.host.reviews.start(params, CLIENT)
+        assert begun.forked is not None
+        told = msgspec.to_builtins(begun.forked.params)["thread"]
+        assert (told["id"], told["forkedFromId"], told["turns"]) == (begun.response.review_thread_id, None, [])
+        begun.begin()
+        assert (await engine.ended(begun.response.turn.id)).status == "completed"
+        assert "entered_review_mode" not in kinds(engine, thread)
