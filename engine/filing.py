@@ -39,7 +39,7 @@ class Filing:
     async def archive(self, params: p.ThreadArchiveParams) -> Notification:
         """Move a thread to the archive; a loaded one is unloaded first. Returns what all clients hear then.
 
-        :raises BadRequest: there is no such thread, or it has no file.
+        :raises BadRequest: there is no such thread, or it has no file, or not one that can be moved.
         """
         thread_id = check_thread_id(params.thread_id)
         place = self._storage.find(thread_id)
@@ -56,7 +56,7 @@ class Filing:
     async def unarchive(self, params: p.ThreadUnarchiveParams) -> tuple[p.ThreadUnarchiveResponse, Notification]:
         """Move a thread back to its day.
 
-        :raises BadRequest: it is not archived.
+        :raises BadRequest: it is not archived, or its file cannot be moved.
         """
         thread_id = check_thread_id(params.thread_id)
         place = self._storage.find(thread_id, archived=True)
@@ -84,7 +84,7 @@ class Filing:
             return lambda: self._refuse_name(thread)
         self._index.warm = True
         event = ev.ThreadNameUpdated(thread_id=thread_id, thread_name=name)
-        await self._append(thread_id, [event], unknown=f"thread not found: {thread_id}")
+        await self._append(thread_id, [event])
         self._threads.layout.append_name(thread_id, name, self._clock.now())
         note = p.ThreadNameUpdatedNotification(thread_id=thread_id, thread_name=name)
         return lambda: self._threads.sink.publish(Notification("thread/name/updated", note, Everyone()))
@@ -110,7 +110,7 @@ class Filing:
         thread = self._threads.loaded(thread_id)
         if thread is not None and thread.ephemeral:
             raise BadRequest(f"ephemeral thread does not support metadata updates: {thread_id}")
-        await self._append(thread_id, [ev.ThreadMetadata(git=override)], unknown=f"thread not found: {thread_id}")
+        await self._append(thread_id, [ev.ThreadMetadata(git=override)], archived=True)
         if thread is not None:
             return p.ThreadMetadataUpdateResponse(thread=published(thread, self._index))
         place = self._find(thread_id)
@@ -128,20 +128,21 @@ class Filing:
         thread = self._threads.loaded(thread_id)
         if thread is not None and thread.ephemeral:
             raise BadRequest(f"ephemeral thread does not support memory mode updates: {thread_id}")
-        meta = thread.journal.meta if thread is not None else self._cold(thread_id).meta
+        meta = thread.journal.meta if thread is not None else self._cold(thread_id)[1].meta
         changed = msgspec.structs.replace(meta, memory_mode=params.mode)
-        await self._append(thread_id, [changed], unknown=f"thread not found: {thread_id}")
+        await self._append(thread_id, [changed])
 
-    async def _append(self, thread_id: str, events: list[ev.Body], *, unknown: str) -> None:
-        """Append to a loaded thread through its owner, to a cold one's file directly."""
+    async def _append(self, thread_id: str, events: list[ev.Body], *, archived: bool = False) -> None:
+        """Append to a loaded thread through its owner, to a cold one's file directly, in the archive only if told so.
+
+        :raises BadRequest: there is no such thread.
+        """
         thread = self._threads.loaded(thread_id)
         if thread is None:
-            journal = self._cold(thread_id, unknown)
+            place, journal = self._cold(thread_id, archived=archived)
             journal.append(events)
-            place = self._find(thread_id)
-            if place is not None:
-                self._storage.put(place, journal.entry)
-                self._threads.restorer.keep(thread_id, journal)
+            self._storage.put(place, journal.entry)
+            self._threads.restorer.keep(thread_id, journal)
             return
 
         async def append() -> None:
@@ -153,16 +154,16 @@ class Filing:
     def _find(self, thread_id: str) -> Place | None:
         return self._storage.find(thread_id) or self._storage.find(thread_id, archived=True)
 
-    def _cold(self, thread_id: str, unknown: str | None = None) -> Journal:
-        place = self._find(thread_id)
+    def _cold(self, thread_id: str, *, archived: bool = False) -> tuple[Place, Journal]:
+        place = self._find(thread_id) if archived else self._storage.find(thread_id)
         if place is None:
-            raise BadRequest(unknown or f"thread not found: {thread_id}")
+            raise BadRequest(f"thread not found: {thread_id}")
         try:
             source = open_rollout(self._storage, place)
             state = self._threads.restorer.open(source)
         except Unreadable as error:
             raise BadRequest(f"failed to load rollout `{error.path}`: {error.reason}") from error
-        return Journal(source.log, state, source.meta, self._entry(place), self._clock, extended=False)
+        return place, Journal(source.log, state, source.meta, self._entry(place), self._clock, extended=False)
 
     def _entry(self, place: Place) -> Entry:
         return self._storage.entry(place) or Entry(catalog.EMPTY)

@@ -53,6 +53,8 @@ class Reading:
         thread = self._threads.loaded(thread_id)
         if thread is None:
             source = self._open(thread_id)
+            thread = self._threads.loaded(source.meta.id)  # a file may be found by the name of another thread
+        if thread is None:
             turns = await self._turns(source, None) if params.include_turns else []
             return p.ThreadReadResponse(thread=self._stored(source, turns))
         turns = []

@@ -60,11 +60,14 @@ class Storage(Protocol):
     def archive(self, place: Place) -> None:
         """Put a thread away.
 
-        :raises BadRequest: threads cannot be archived here.
+        :raises BadRequest: threads cannot be archived here, or not this one.
         """
 
     def unarchive(self, place: Place) -> Place:
-        """Bring it back; where it is then."""
+        """Bring it back; where it is then.
+
+        :raises BadRequest: it cannot be brought back.
+        """
 
     def refresh(self) -> None:
         """Let the index know of threads it has never seen, where it does not look for them itself."""
@@ -124,14 +127,19 @@ class Files:
             return 0
 
     def archive(self, place: Place) -> None:
-        path = _path(place)
-        self._index.moved(path, self._home.archive(path))
+        self._move(place, self._home.archive)
 
     def unarchive(self, place: Place) -> Place:
+        return replace(place, path=self._move(place, self._home.unarchive))
+
+    def _move(self, place: Place, move: Callable[[Path], Path]) -> Path:
         path = _path(place)
-        restored = self._home.unarchive(path)
-        self._index.moved(path, restored)
-        return replace(place, path=restored)
+        try:
+            moved = move(path)
+        except LogError as error:
+            raise BadRequest(str(error)) from error
+        self._index.moved(path, moved)
+        return moved
 
     def refresh(self) -> None:
         """The index walks the folders."""

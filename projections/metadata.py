@@ -71,7 +71,8 @@ def _session_meta(state: Metadata, body: ev.SessionMeta) -> Metadata:
 
 
 def _named(state: Metadata, body: ev.ThreadNameUpdated) -> Metadata:
-    return replace(state, name=body.thread_name) if body.thread_id == state.thread_id else state
+    name = (body.thread_name or "").strip()  # a line without a name takes none away, as in the reference
+    return replace(state, name=name) if name and body.thread_id == state.thread_id else state
 
 
 def _changed(state: Metadata, body: ev.ThreadMetadata) -> Metadata:

@@ -1,7 +1,7 @@
 """Thread names: `session_index.jsonl` of a home (spec rollout-format 8).
 
-Append-only, the last line of an id wins, lines that do not parse are skipped and stay. Reading again costs
-what was appended since.
+Append-only, the last line of an id wins; lines that do not parse or give a blank name are skipped and stay. Reading
+again costs what was appended since.
 """
 
 from __future__ import annotations
@@ -75,4 +75,5 @@ class Names:
                 entry = self._decoder.decode(record.data)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            self._entries[entry.id] = entry
+            if entry.thread_name.strip():
+                self._entries[entry.id] = entry

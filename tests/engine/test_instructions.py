@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import Config, load
-from engine.instructions import Instructions, discover
+from engine.instructions import CHILD_FILES, Instructions, discover
 
 
 @pytest.fixture
@@ -104,6 +104,30 @@ def test_a_cut_character_and_bad_bytes_are_replaced(home: Path, root: Path) -> N
     assert found(home, root, project_doc_max_bytes=2).text == "a�"
     write(root, b"a\xff")
     assert found(home, root).text == "a�"
+
+
+def test_a_file_of_the_user_that_is_not_utf8_is_passed_over(home: Path, root: Path) -> None:
+    write(home, b"a\xff", "AGENTS.override.md")
+    common = write(home, "common")
+    assert found(home, root) == Instructions((common,), "common")
+
+
+def test_a_link_to_a_folder_stands_for_the_folder(home: Path, root: Path, tmp_path: Path) -> None:
+    sources = (write(root, "root"), write(root / "a", "a"))
+    (tmp_path / "link").symlink_to(root / "a")
+    assert found(home, tmp_path / "link").sources == sources
+
+
+def test_sources_are_plain_paths(home: Path, root: Path) -> None:
+    source = write(root.parent, "beside", "UP.md")
+    assert found(home, root, project_doc_fallback_filenames=["../UP.md"]).sources == (source,)
+
+
+def test_child_agents_md_tells_of_files_further_down(home: Path, root: Path) -> None:
+    flags = {"features.child_agents_md": True}
+    assert found(home, root, **flags) == Instructions((), CHILD_FILES)
+    source = write(root, "root")
+    assert found(home, root, **flags) == Instructions((source,), f"root\n\n{CHILD_FILES}")
 
 
 def test_a_folder_of_that_name_is_no_file(home: Path, root: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_last_name_wins_and_names_of_the_source_of_a_fork_do_not_count() -> 
         return written("event_msg", {"type": "thread_name_updated", "thread_id": thread, "thread_name": text})
 
     assert folded([meta(), name("a"), name("b"), name("c", "another")]).name == "b"
-    assert folded([meta(), name("a"), name(None)]).name is None
+    assert folded([meta(), name("a"), name(None), name(" ")]).name == "a"
     assert folded(fixture("named")).name == "Final Name"
 
 

@@ -338,6 +338,11 @@ class TestThreadNames:
         assert home.names() == {ONE: "kept", TWO: "new"}
         assert index.read_bytes().startswith(text + b"\n")
 
+    def test_a_blank_name_is_none(self, home: Home) -> None:
+        for thread, name in ((ONE, "kept"), (ONE, " "), (TWO, "")):
+            home.append_name(thread, name, CREATED)
+        assert home.names() == {ONE: "kept"}
+
     def test_names_of_others_are_seen_and_nothing_is_read_twice(self, home: Home) -> None:
         other = Home(home.path)
         other.append_name(ONE, "x" * 10_000, CREATED)

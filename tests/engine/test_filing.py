@@ -1,0 +1,39 @@
+"""Threads as files: what can be moved and named, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import BadRequest
+from projections import protocol as p
+from tests.engine.harness import engine, make_home
+from tests.engine.homes import thread, thread_id
+
+
+async def test_a_thread_whose_file_is_linked_in_from_elsewhere_is_not_moved(tmp_path: Path) -> None:
+    path = thread(make_home(tmp_path), 1)
+    path.rename(tmp_path / path.name)
+    path.symlink_to(tmp_path / path.name)
+    async with engine(tmp_path) as running:
+        with pytest.raises(BadRequest, match="not a file in"):
+            await running.host.filing.archive(p.ThreadArchiveParams(thread_id=thread_id(1)))
+
+
+async def test_an_archived_thread_takes_no_name_and_no_memory_mode(tmp_path: Path) -> None:
+    path = thread(make_home(tmp_path), 1, archived=True)
+    before = path.read_bytes()
+    async with engine(tmp_path) as running:
+        with pytest.raises(BadRequest, match="thread not found"):
+            await running.host.filing.set_name(p.ThreadSetNameParams(thread_id=thread_id(1), name="x"))
+        with pytest.raises(BadRequest, match="thread not found"):
+            await running.host.filing.memory_mode(p.ThreadMemoryModeSetParams(thread_id=thread_id(1), mode="enabled"))
+    assert path.read_bytes() == before
+
+
+async def test_reading_by_the_name_of_a_file_shows_the_thread_that_is_in_it(tmp_path: Path) -> None:
+    path = thread(make_home(tmp_path), 1)
+    path.rename(path.with_name(path.name.replace(thread_id(1), thread_id(2))))
+    async with engine(tmp_path) as running:
+        await running.resume(thread_id(2))
+        shown = (await running.host.reading.read(p.ThreadReadParams(thread_id=thread_id(2)))).thread
+    assert (shown.id, shown.status) == (thread_id(1), p.IdleThreadStatus())
