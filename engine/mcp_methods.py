@@ -19,7 +19,6 @@ from engine.inbox import Answer
 from engine.mcp import config, credentials
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import McpFailed
-from engine.mcp.results import present
 from engine.mcp.servers import Servers, started
 from engine.notes import Everyone, Notification, Sink
 from engine.threads import Threads
@@ -70,8 +69,8 @@ class McpMethods:
                 p.McpServerStatus(
                     name=name,
                     tools=_tools(servers, name),
-                    resources=_typed(resources.get(name, ()), p.Resource),
-                    resource_templates=_typed(templates.get(name, ()), p.ResourceTemplate),
+                    resources=msgspec.convert(resources.get(name, []), list[p.Resource]),
+                    resource_templates=msgspec.convert(templates.get(name, []), list[p.ResourceTemplate]),
                     auth_status=statuses[name],
                 )
                 for name in chosen
@@ -98,13 +97,9 @@ class McpMethods:
         async with self._servers(params.thread_id, params.server) as servers:
             try:
                 found = await servers.read(params.server, params.uri)
-                return msgspec.convert(found, p.McpResourceReadResponse)
             except McpFailed as error:
                 raise Internal(error.text) from error
-            except msgspec.ValidationError as error:
-                raise Internal(
-                    f"resources/read failed for `{params.server}` ({params.uri}): Unexpected response type"
-                ) from error
+        return msgspec.convert(found, p.McpResourceReadResponse)
 
     async def call(self, params: p.McpServerToolCallParams) -> p.McpServerToolCallResponse:
         """Call a tool through the servers of a thread; nothing of it is in the thread's log.
@@ -119,10 +114,7 @@ class McpMethods:
             found = await thread.mcp.call(params.server, params.tool, arguments, meta, lambda message: None)
         except McpFailed as error:
             raise Internal(error.text) from error
-        try:
-            return msgspec.convert(present(found), p.McpServerToolCallResponse)
-        except msgspec.ValidationError as error:
-            raise Internal(f"tool call failed for `{params.server}/{params.tool}`: Unexpected response type") from error
+        return msgspec.convert(found, p.McpServerToolCallResponse)
 
     def reload(self) -> None:
         """Let every loaded thread have its servers anew from its next turn on, as they are configured then.
@@ -242,14 +234,3 @@ def _tools(servers: Servers, name: str) -> dict[str, p.Tool]:
     if server is None:
         return {}
     return {tool.name: tool for tool in server.tools if server.config.offers(tool.name)}
-
-
-def _typed(entries: Any, kind: type[Any]) -> list[Any]:
-    """The entries that are what they should be; members that are null are left out."""
-    typed = []
-    for entry in entries:
-        try:
-            typed.append(msgspec.convert(present(entry), kind))
-        except msgspec.ValidationError:
-            continue
-    return typed

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,9 +20,10 @@ import anyio
 import anyio.abc
 import httpx2
 import mcp_types
+import msgspec
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.dispatcher import CallOptions, DispatchContext, ProgressFnT
+from mcp.shared.dispatcher import CallOptions, DispatchContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
@@ -29,18 +31,23 @@ from mcp.shared.transport_context import TransportContext
 
 from engine.mcp.auth import stored_login
 from engine.mcp.config import ServerConfig
-from engine.mcp.errors import CLOSED, McpFailed, seconds
+from engine.mcp.errors import CLOSED, UNEXPECTED, McpFailed, seconds
+from engine.mcp.incoming import ODD, Incoming
+from engine.mcp.wire import answer, introduction, strange_start
 
 PROTOCOL_VERSION = "2025-06-18"
 CLIENT_NAME = "codex-mcp-client"
 """Servers know the reference by this name, some by nothing else."""
 CLIENT_VERSION = "0.125.0"
 CONNECT_SECONDS = 30.0
+GOODBYE_SECONDS = 2.0
+"""How long the end of a session may take to be told over HTTP; a server may not hold up its own end."""
 _STDERR_CHUNK = 1 << 16
 _INHERITED = ("LANG", "LC_ALL", "TMPDIR", "TZ", "__CF_USER_TEXT_ENCODING")
 """Variables that servers get beside those the SDK passes on anyway."""
 SESSION_HEADER = "mcp-session-id"
 _HTTP_STATUS = "http_status"
+_HANDSHAKE = "handshaking with MCP server failed: "
 _GONE = (mcp_types.CONNECTION_CLOSED, "Connection closed")
 """How the SDK says that the server is gone; servers use the same code for errors of their own."""
 
@@ -72,6 +79,10 @@ class Connection:
         self._config = config
         self._dispatcher = dispatcher
         self._headers: dict[str, str] = {}
+        self._ids = count()
+        self._tokens = count()
+        self._reporters: dict[int, OnProgress] = {}
+        """By the token of the request whose progress they are told."""
 
     async def handshake(self) -> None:
         """Introduce ourselves and take note of what the server says of itself.
@@ -84,34 +95,46 @@ class Connection:
             "clientInfo": {"name": CLIENT_NAME, "title": "Codex", "version": CLIENT_VERSION},
         }
         limit = self._config.startup_seconds
+        options: CallOptions = {"cancel_on_abandon": False, "request_id": next(self._ids)}
         try:
             with anyio.fail_after(limit):
-                answer = await self._dispatcher.send_raw_request("initialize", params, {"cancel_on_abandon": False})
+                about = introduction(await self._dispatcher.send_raw_request("initialize", params, options))
+                self._headers = {MCP_PROTOCOL_VERSION_HEADER: about["protocolVersion"]}
+                self.instructions = about.get("instructions")
+                await self._dispatcher.notify("notifications/initialized", None, {"headers": self._headers})
         except TimeoutError:
             raise McpFailed(f"timed out handshaking with MCP server after {seconds(limit)}", late=True) from None
         except MCPError as error:
             raise _handshake_failed(error) from error
-        version = answer.get("protocolVersion")
-        if isinstance(version, str):
-            self._headers = {MCP_PROTOCOL_VERSION_HEADER: version}
-        instructions = answer.get("instructions")
-        self.instructions = instructions if isinstance(instructions, str) else None
-        await self._dispatcher.notify("notifications/initialized", None, {"headers": self._headers})
+        except McpFailed as strange:
+            raise McpFailed(f"{_HANDSHAKE}{strange.text}") from strange
 
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
     ) -> dict[str, Any]:
-        """Send a request; the result as the server gave it. A cancelled caller cancels the request.
+        """Send a request; the result in order (`wire`). A cancelled caller cancels the request.
 
-        :raises McpFailed: the server refused it, or is gone
+        :raises McpFailed: the server refused it, gave no answer to it, or is gone
         """
-        options: CallOptions = {"headers": self._headers}
+        token = next(self._tokens)
+        told = dict(params or {})
+        told["_meta"] = {**told.get("_meta", {}), "progressToken": token}
         if on_progress is not None:
-            options["on_progress"] = _reporter(on_progress)
+            self._reporters[token] = on_progress
         try:
-            return await self._dispatcher.send_raw_request(method, params, options)
+            options: CallOptions = {"headers": self._headers, "request_id": next(self._ids)}
+            return answer(method, await self._dispatcher.send_raw_request(method, told, options))
         except MCPError as error:
             raise _failed(error) from error
+        finally:
+            self._reporters.pop(token, None)
+
+    def progressed(self, params: Mapping[str, Any]) -> None:
+        """A server says how far it is with a request."""
+        token, message = params.get("progressToken"), params.get("message")
+        reporter = self._reporters.get(token) if isinstance(token, int) else None
+        if reporter is not None:
+            reporter(message if isinstance(message, str) else None)
 
 
 @asynccontextmanager
@@ -163,8 +186,11 @@ async def _pump(
     async def on_notify(
         context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
     ) -> None:
-        if method == "notifications/tools/list_changed":
-            inbound.tools_changed()
+        match method:
+            case "notifications/tools/list_changed":
+                inbound.tools_changed()
+            case "notifications/progress":
+                connection.progressed(params or {})
 
     try:
         await dispatcher.run(on_request, on_notify, task_status=task_status)
@@ -172,19 +198,14 @@ async def _pump(
         connection.closed.set()
 
 
-def _reporter(on_progress: OnProgress) -> ProgressFnT:
-    async def report(progress: float, total: float | None, message: str | None) -> None:
-        on_progress(message)
-
-    return report
-
-
 def _handshake_failed(error: MCPError) -> McpFailed:
     known = _failed(error)
     if known.text == CLOSED:
-        return McpFailed("handshaking with MCP server failed: connection closed: initialize response")
-    text = known.text if _status(error) else f"JSON-RPC error: {error.code}: {error.message}"
-    return McpFailed(f"handshaking with MCP server failed: {text}", login=known.login)
+        return McpFailed(f"{_HANDSHAKE}connection closed: initialize response")
+    if isinstance(error.data, dict) and ODD in error.data:
+        return McpFailed(_HANDSHAKE + strange_start(error.data[ODD]))
+    text = known.text if _status(error) else f"JSON-RPC error: {_said(error)}"
+    return McpFailed(f"{_HANDSHAKE}{text}", login=known.login)
 
 
 def _failed(error: MCPError) -> McpFailed:
@@ -193,7 +214,20 @@ def _failed(error: MCPError) -> McpFailed:
         return McpFailed(error.message, login=bool(error.data.get("challenge")), lost=status == 404)
     if (error.code, error.message) == _GONE:
         return McpFailed(CLOSED)
-    return McpFailed(f"Mcp error: {error.code}: {error.message}")
+    if (isinstance(error.data, dict) and ODD in error.data) or _unparsed(error):
+        return McpFailed(UNEXPECTED)
+    return McpFailed(f"Mcp error: {_said(error)}")
+
+
+def _said(error: MCPError) -> str:
+    """An error of a server, with what it gave along."""
+    data = "" if error.data is None else f"({msgspec.json.encode(error.data).decode()})"
+    return f"{error.code}: {error.message}{data}"
+
+
+def _unparsed(error: MCPError) -> bool:
+    """Whether the SDK could not read an answer over HTTP; servers use the same code for errors of their own."""
+    return error.code == mcp_types.PARSE_ERROR and error.message.startswith("Failed to parse ")
 
 
 def _status(error: MCPError) -> int:
@@ -221,7 +255,8 @@ async def _stdio(config: ServerConfig, environment: Mapping[str, str]) -> AsyncI
             streams = await stack.enter_async_context(stdio_client(program, errlog=stderr))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_log_lines, config.name, ours)
-            yield cast("Streams", streams)
+            incoming, outgoing = streams
+            yield Incoming(incoming), outgoing
             tasks.cancel_scope.cancel()
 
 
@@ -278,6 +313,9 @@ class _Client(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
+            if request.method == "DELETE":
+                with anyio.fail_after(GOODBYE_SECONDS):
+                    return await super().send(request, **options)
             response = await super().send(request, **options)
         except httpx2.TransportError:
             return _explained(request, 503, f"error sending request for url ({request.url})")

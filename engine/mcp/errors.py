@@ -21,11 +21,18 @@ class McpFailed(Exception):
 
 
 CLOSED = "Transport closed"
+UNEXPECTED = "Unexpected response type"
+"""An answer that is none to what was asked."""
+_UNITS = ((10**9, "s"), (10**6, "ms"), (10**3, "\u00b5s"), (1, "ns"))
 
 
 def seconds(value: float) -> str:
-    """A length of time as the reference prints it: `2s`, `1.5s`, `500ms`."""
-    return f"{value:g}s" if value >= 1 else f"{value * 1000:g}ms"
+    """A length of time as the reference prints it: `2s`, `1.5s`, `500ms`, `0ns`."""
+    nanoseconds = round(value * 10**9)
+    size, unit = next((each for each in _UNITS if nanoseconds >= each[0]), _UNITS[-1])
+    whole, rest = divmod(nanoseconds, size)
+    digits = f"{rest:0{len(str(size)) - 1}d}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}{unit}" if digits else f"{whole}{unit}"
 
 
 def cause(error: BaseException) -> BaseException:

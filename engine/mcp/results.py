@@ -26,11 +26,6 @@ def result(answer: dict[str, Any]) -> ev.McpResult:
     )
 
 
-def present(entry: object) -> object:
-    """An object without the members that are null, as the protocol leaves them out; anything else as it is."""
-    return {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
-
-
 def text_result(text: str) -> ev.McpResult:
     """The result of a tool of our own that answers with a text."""
     return result({"content": [{"type": "text", "text": text}], "isError": False})

@@ -20,7 +20,6 @@ import msgspec
 from engine.errors import os_reason
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import CLOSED, McpFailed, cause, seconds
-from engine.mcp.results import present
 from projections import protocol as p
 
 if TYPE_CHECKING:
@@ -104,6 +103,7 @@ class Server:
                     await self._stay(connection)
                 except McpFailed as error:  # not to be wrapped by the task groups of the connection
                     failure = error
+                    self._settle(error)  # now: its process may take its time to end
             if failure is not None:
                 raise failure
             if not self._again.is_set():
@@ -152,13 +152,10 @@ class Server:
         limit = self.config.startup_seconds
         try:
             with anyio.fail_after(limit):
-                found = await _pages(connection, "tools/list", "tools")
+                found = await _pages(connection, "tools/list", "tools", keep=True)
         except TimeoutError:
             raise McpFailed(f"timed out awaiting tools/list after {seconds(limit)}") from None
-        try:
-            return [msgspec.convert(present(each), p.Tool) for each in found]
-        except msgspec.ValidationError:
-            raise McpFailed("Unexpected response type") from None
+        return list({tool.name: tool for tool in reversed(msgspec.convert(found, list[p.Tool]))}.values())[::-1]
 
     # -- what others ask of it
 
@@ -263,21 +260,26 @@ class _Lister(Protocol):
     async def request(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
 
 
-async def _pages(lister: _Lister, method: str, member: str) -> list[Any]:
+async def _pages(lister: _Lister, method: str, member: str, *, keep: bool = False) -> list[Any]:
     """All entries of a paged listing.
 
+    :param keep: what came before a page that is no good is the listing
     :raises McpFailed: a page fails, is no listing, or names a cursor that was there before
     """
     found: list[Any] = []
     cursors: set[str] = set()
     params: dict[str, Any] | None = None
     for _ in range(MAX_PAGES):
-        page = await lister.request(method, params)
-        entries, cursor = page.get(member), page.get("nextCursor")
-        if not isinstance(entries, list):
-            raise McpFailed("Unexpected response type")
-        found.extend(entries)
-        if not isinstance(cursor, str):
+        try:
+            page = await lister.request(method, params)
+        except McpFailed as error:
+            if not keep or not cursors:
+                raise
+            logger.warning("%s: the pages before the one that failed are all there is: %s", method, error)
+            break
+        found.extend(page[member])
+        cursor = page.get("nextCursor")
+        if cursor is None or (keep and cursor in cursors):
             break
         if cursor in cursors:
             raise McpFailed(f"{method} returned duplicate cursor")

@@ -65,6 +65,13 @@ def call(ident: int, params: dict[str, Any]) -> None:
         case "grow":
             TOOLS.append({"name": "grown", "inputSchema": {"type": "object"}, "annotations": READ_ONLY})
             out({"method": "notifications/tools/list_changed"})
+        case "say":
+            given = params["arguments"]
+            if "line" in given:
+                print(given["line"], flush=True)
+            if "answer" in given:
+                out({"id": ident, **given["answer"]})
+            return
         case "broken":
             out({"id": ident, "result": text("no good", isError=True)})
             return
@@ -83,6 +90,8 @@ def serve(message: dict[str, Any]) -> None:
     elif method == "initialize":
         if MODE == "refuse":
             out({"id": ident, "error": {"code": -32000, "message": "no way"}})
+        elif MODE == "nulls":
+            out({"id": ident, "result": None})
         else:
             version = "1999-01-01" if MODE == "old" else params["protocolVersion"]
             about = {"name": "plain", "version": "1"}
@@ -97,7 +106,7 @@ def serve(message: dict[str, Any]) -> None:
         elif MODE == "odd":
             out({"id": ident, "result": {"tools": [{"nam": 1}]}})
         elif MODE == "endless":
-            out({"id": ident, "result": {"tools": [], "nextCursor": "again"}})
+            out({"id": ident, "result": {"tools": TOOLS[1:2], "nextCursor": "again"}})
         elif "cursor" in params:
             out({"id": ident, "result": {"tools": TOOLS[3:]}})
         else:

@@ -372,7 +372,7 @@ async def test_the_model_looks_at_resources(home: Path) -> None:
             namespace=None,
         )
         shown = [(item.server, item.tool, item.status) for item in engine.items("item/completed")]
-    entry = '{"server":"plain","uri":"plain://a","name":"a","description":null}'
+    entry = '{"server":"plain","uri":"plain://a","name":"a"}'
     assert outputs == [
         f'{{"resources":[{entry}]}}',
         f'{{"server":"plain","resources":[{entry}]}}',
@@ -545,7 +545,7 @@ async def test_a_real_server_serves_a_turn(home: Path) -> None:
         await until(lambda: len(engine.sink.of("item/mcpToolCall/progress")) == 3)
         messages = {each.message for each in engine.sink.of("item/mcpToolCall/progress")}
         turn_id = engine.sink.of("turn/started")[0].turn.id
-    assert framed(outputs[0]) == '[{"text":"echo: hey","type":"text"}]'
+    assert framed(outputs[0]) == '[{"type":"text","text":"echo: hey"}]'
     assert framed(outputs[1]) == '{"0":0,"1":1}'
     assert [part["type"] for part in outputs[2]] == ["input_text", "input_text", "input_image"]
     assert messages == {"at 0", "at 1", "at 2"}

@@ -120,13 +120,19 @@ LATE = (
         ("leave", 20, "Transport closed"),
         ("toolless", 20, "Mcp error: -32601: no tools"),
         ("odd", 20, "Unexpected response type"),
-        ("endless", 20, "tools/list returned duplicate cursor"),
+        (
+            "nulls",
+            20,
+            "handshaking with MCP server failed: expect initialized result, but received: Some("
+            "CustomResult(CustomResult(Null)))",
+        ),
+        ("chatty", 20, "handshaking with MCP server failed: connection closed: initialize response"),
         ("hang", 0.5, LATE),
         ("deaf", 2, "timed out awaiting tools/list after 2s"),
     ],
 )
 async def test_a_failed_start_says_why(tmp_path: Path, mode: str, limit: float, error: str) -> None:
-    """Recorded, but for the endless listing."""
+    """Recorded."""
     watcher = Watcher()
     async with running(plain(tmp_path, mode, startup_timeout_sec=limit), watcher=watcher) as servers:
         assert not servers.tools()
@@ -170,10 +176,14 @@ async def test_required_servers_are_waited_for_and_named(tmp_path: Path) -> None
     assert failed.value.text == ("required MCP servers failed to initialize: m: No such file or directory (os error 2)")
 
 
-async def test_chatter_on_stdout_and_an_unknown_version_do_no_harm(tmp_path: Path) -> None:
-    chatty, old = plain(tmp_path, "chatty", name="chatty"), plain(tmp_path, "old", name="old")
-    async with running(chatty, old) as servers:
-        assert {tool.server for tool in servers.tools()} == {"chatty", "old"}
+async def test_an_unknown_version_does_no_harm(tmp_path: Path) -> None:
+    async with running(plain(tmp_path, "old")) as servers:
+        assert {tool.server for tool in servers.tools()} == {"plain"}
+
+
+async def test_a_listing_that_goes_round_ends_where_it_began(tmp_path: Path) -> None:
+    async with running(plain(tmp_path, "endless")) as servers:
+        assert [tool.name for tool in servers.tools()] == ["act"]
 
 
 # -- tools
@@ -212,7 +222,52 @@ async def test_a_call_gives_what_the_server_says(tmp_path: Path) -> None:
         assert (await call(servers, "echo-it"))["content"][0]["text"] == 'did "nothing"'
     sent = [each["params"] for each in received(tmp_path) if each["method"] == "tools/call"]
     assert sent[0]["arguments"] == {"t": 1} and "arguments" not in sent[1]
-    assert sent[0]["_meta"]["threadId"] == "t" and "progressToken" in sent[0]["_meta"]
+    assert [each["_meta"] for each in sent] == [{"threadId": "t", "progressToken": n} for n in (2, 3)]
+
+
+async def test_requests_are_numbered_as_the_reference_numbers_them(tmp_path: Path) -> None:
+    """From 0, with a token for progress in all but the first (observed); some servers show either."""
+    async with running(plain(tmp_path)):
+        pass
+    requests = [each for each in received(tmp_path) if "id" in each]
+    assert [each["id"] for each in requests] == [0, 1, 2]
+    assert [each["params"].get("_meta") for each in requests] == [None, {"progressToken": 0}, {"progressToken": 1}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"result": None}, "Unexpected response type"),
+        ({"result": [1]}, "Unexpected response type"),
+        ({"result": {"content": []}}, "Unexpected response type"),
+        ({"error": {"code": 5, "message": "no", "data": {"why": [1, None]}}}, 'Mcp error: 5: no({"why":[1,null]})'),
+    ],
+)
+async def test_an_answer_that_is_none_fails_its_request_alone(tmp_path: Path, answer: object, error: str) -> None:
+    """Recorded. The SDK alone would let the caller wait."""
+    async with running(plain(tmp_path)) as servers:
+        given = msgspec.json.encode({"answer": answer})
+        assert await failure(servers, "say", given) == f"tool call failed for `plain/say`: {error}"
+        assert (await call(servers, "act"))["content"]
+
+
+@pytest.mark.parametrize("line", ["It goes well.", "", "[]", '{"id": 1}', '{"jsonrpc": "2.0"}'])
+async def test_noise_on_stdout_ends_the_connection(tmp_path: Path, line: str) -> None:
+    """Recorded."""
+    async with running(plain(tmp_path)) as servers:
+        given = msgspec.json.encode({"line": line})
+        assert await failure(servers, "say", given) == "tool call failed for `plain/say`: Transport closed"
+        while alive(tmp_path):
+            await anyio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"jsonrpc": "2.0", "method": "x", "params": [1]}', '{"jsonrpc": "2.0", "id": 99, "result": {}}']
+)
+async def test_what_nobody_asked_for_is_passed_over(tmp_path: Path, line: str) -> None:
+    async with running(plain(tmp_path)) as servers:
+        given = msgspec.json.encode({"line": line, "answer": {"result": {"structuredContent": 1}}})
+        assert await call(servers, "say", given) == {"content": [], "structuredContent": 1}
 
 
 async def test_why_a_call_fails(tmp_path: Path) -> None:
@@ -267,9 +322,9 @@ async def test_while_the_user_thinks_the_time_of_a_call_stands_still(tmp_path: P
 
 
 async def test_no_process_is_left_behind(tmp_path: Path) -> None:
-    async with running(plain(tmp_path), plain(tmp_path, "chatty", name="chatty")):
-        assert alive(tmp_path) and alive(tmp_path, "chatty")
-    assert not alive(tmp_path) and not alive(tmp_path, "chatty")
+    async with running(plain(tmp_path), plain(tmp_path, name="other")):
+        assert alive(tmp_path) and alive(tmp_path, "other")
+    assert not alive(tmp_path) and not alive(tmp_path, "other")
     assert (tmp_path / "plain.log").read_text().endswith("ended\n")
 
 
