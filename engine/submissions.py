@@ -16,6 +16,7 @@ from engine.calls.shell import Shown, ran, user_shell_turn
 from engine.clock import Clock
 from engine.context import observe, opening
 from engine.context.environment import user_shell
+from engine.context.user_input import steered
 from engine.errors import BadRequest, BadValue
 from engine.model.endpoint import remote_compaction, stream_retries
 from engine.settings import Settings, lasting
@@ -61,7 +62,7 @@ async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settin
         thread.after_turn(lambda: begin(thread, turn_id, user, settings, clock))
         return
     if thread.running:
-        await thread.feed(Steer(clock.now(), user))
+        await thread.feed(Steer(clock.now(), steered(user)))
         return
     setup = turn_setup(thread, turn_id, user, settings, clock)
     await thread.start(turn_id, settings, "regular", lambda turn: regular(turn, setup))
@@ -79,7 +80,7 @@ async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: 
         raise not_steerable(thread.kind)
     if expected_turn_id != active:
         raise BadRequest(f"expected active turn id `{expected_turn_id}` but found `{active}`")
-    await thread.feed(Steer(clock.now(), user))
+    await thread.feed(Steer(clock.now(), steered(user)))
     return active
 
 

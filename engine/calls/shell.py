@@ -17,6 +17,7 @@ from engine.patch.plan import resolve
 from engine.processes import frames
 from engine.processes.frames import Ended
 from engine.sandbox.denial import likely_denied
+from engine.turn.call import call_id
 from engine.turn.ending import abort, complete
 from engine.turn.machine import Interrupted, Run, Script, Turn
 from engine.turn.replies import CallFailed
@@ -68,6 +69,17 @@ def shell(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     if not given.command:
         raise CallFailed("command args are empty")
     return (yield from _run(box, turn, call, given.command, given, frames.shell))
+
+
+def local_shell(box: Toolbox, turn: Turn, call: ev.LocalShellCall) -> Script:
+    """An argv, from models whose shell tool is an item of its own."""
+    own = call_id(call)
+    if not own:
+        raise CallFailed("LocalShellCall without call_id or id")
+    action = call.action
+    given = ShellToolCallParams(command=action.command, workdir=action.working_directory, timeout_ms=action.timeout_ms)
+    named = ev.FunctionCall(name="local_shell", arguments="", call_id=own)
+    return (yield from _run(box, turn, named, given.command, given, frames.shell))
 
 
 def _run(

@@ -48,6 +48,8 @@ class Toolbox:
             if self._is_function(item.name):
                 return None  # called in the wrong way, a tool says nothing (observed)
             raise CallFailed(f"unsupported custom tool call: {item.name}")
+        if isinstance(item, ev.LocalShellCall):
+            return (yield from shell.local_shell(self, turn, item))
         if self._is_dynamic(item.namespace, item.name):
             return (yield from asking.dynamic_tool(self, turn, item))
         tool = self.mcp.find(item.namespace, item.name)

@@ -11,9 +11,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from engine.config import os_error
 from engine.skills import Skill, mentioned
 from engine.turn.effects import Submission
+from engine.turn.items import IMAGE_CLOSE, IMAGE_OPEN, as_read, spoken
 from projections import protocol as p
 from rollouts import events as ev
 
@@ -46,6 +49,12 @@ def user_input(
     )
 
 
+def steered(user: Submission) -> Submission:
+    """Input for a turn that runs already: it is shown as the model reads it (observed), without elements and names."""
+    content = tuple(as_read(user.messages[0]))
+    return msgspec.structs.replace(user, shown=spoken(content), content=content)
+
+
 def _parts(given: Sequence[p.UserInput]) -> Iterable[ev.ContentItem]:
     images = 0
     for entry in given:
@@ -54,14 +63,14 @@ def _parts(given: Sequence[p.UserInput]) -> Iterable[ev.ContentItem]:
                 yield ev.InputText(text)
             case p.ImageUserInput(url=url):
                 images += 1
-                yield from _image("<image>", url)
+                yield from _image(IMAGE_OPEN, url)
             case p.LocalImageUserInput(path=path):
                 images += 1
                 yield from _local_image(path, images)
 
 
 def _image(opening: str, url: str) -> list[ev.ContentItem]:
-    return [ev.InputText(opening), ev.InputImage(url, detail="high"), ev.InputText("</image>")]
+    return [ev.InputText(opening), ev.InputImage(url, detail="high"), ev.InputText(IMAGE_CLOSE)]
 
 
 def _local_image(path: str, number: int) -> list[ev.ContentItem]:
@@ -115,7 +124,7 @@ def _shown(given: Sequence[p.UserInput]) -> ev.UserMessage:
     text, elements = "", []
     for entry in given:
         if isinstance(entry, p.TextUserInput):
-            elements += [_element(element, len(text.encode())) for element in entry.text_elements]
+            elements += [_placed(element, entry.text, len(text.encode())) for element in entry.text_elements]
             text += entry.text
     return ev.UserMessage(
         message=text,
@@ -125,9 +134,27 @@ def _shown(given: Sequence[p.UserInput]) -> ev.UserMessage:
     )
 
 
-def _element(element: p.TextElement, offset: int = 0) -> ev.TextElement:
+def _element(element: p.TextElement) -> ev.TextElement:
     span = element.byte_range
-    return ev.TextElement(ev.ByteRange(span.start + offset, span.end + offset), element.placeholder)
+    return ev.TextElement(ev.ByteRange(span.start, span.end), element.placeholder)
+
+
+def _placed(element: p.TextElement, text: str, offset: int) -> ev.TextElement:
+    """An element `offset` bytes further on; without a placeholder it stands for what is written there."""
+    span = element.byte_range
+    placeholder = _slice(text, span) if element.placeholder is None else element.placeholder
+    return ev.TextElement(ev.ByteRange(span.start + offset, span.end + offset), placeholder)
+
+
+def _slice(text: str, span: p.ByteRange) -> str | None:
+    """The span of a text in UTF-8; None if there is none or it cuts a character."""
+    data = text.encode()
+    if not span.start <= span.end <= len(data):
+        return None
+    try:
+        return data[span.start : span.end].decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _core(entry: p.UserInput) -> ev.UserInput:

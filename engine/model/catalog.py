@@ -10,6 +10,7 @@ import msgspec
 
 from engine.errors import BadRequest
 from engine.model.info import Messages, ModelInfo, Overrides, Truncation, Upgrade, override
+from engine.paging import offset
 from projections import protocol as p
 
 FALLBACK_WINDOW: Final = 272_000
@@ -98,22 +99,12 @@ def model_list(
     """A page of `model/list`. `cursor` is an offset; `limit` 0 counts as 1. Raises `BadRequest` for a bad
     cursor."""
     shown = [info for info in catalog.models if include_hidden or not info.hidden]
-    start = _offset(cursor, len(shown))
+    start = offset(cursor, len(shown), "models")
     end = len(shown) if limit is None else min(start + max(limit, 1), len(shown))
     return p.ModelListResponse(
         data=[_listed(info, info.slug == catalog.default) for info in shown[start:end]],
         next_cursor=str(end) if end < len(shown) else None,
     )
-
-
-def _offset(cursor: str | None, total: int) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit()):
-        raise BadRequest(f"invalid cursor: {cursor}")
-    if int(cursor) > total:
-        raise BadRequest(f"cursor {cursor} exceeds total models {total}")
-    return int(cursor)
 
 
 def _listed(info: ModelInfo, is_default: bool) -> p.Model:

@@ -6,7 +6,6 @@ unfinished event in memory.
 Closing the stream (or cancelling its task) closes the connection at once."""
 
 import random
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -26,6 +25,8 @@ from engine.turn.replies import OTHER, Completed, ModelFailure, RateLimits, Stre
 
 ERROR_BODY_LIMIT: Final = 1 << 20
 """Bytes of an error answer that are read; the rest says nothing new."""
+
+_REDIRECTS: Final = 10
 
 _LAST_BYTES: Final = 0.02
 """Seconds that a complete reply gets to end its body as well, so that its connection can be used again."""
@@ -58,6 +59,8 @@ class ModelClient:
             timeout=None,
             transport=transport,
             limits=httpx2.Limits(max_connections=None),
+            follow_redirects=True,
+            max_redirects=_REDIRECTS,
             headers={"accept-encoding": "identity"},
         )
 
@@ -96,7 +99,7 @@ class ModelClient:
     ) -> AsyncIterator[httpx2.Response]:
         """A response with a good status, after up to `request_max_retries` silent retries."""
         url = endpoint.url(path)
-        merged = {name.encode(): value.encode() for name, value in [*endpoint.headers.items(), *headers]}
+        merged = {name.encode(): value.encode() for name, value in endpoint.joined(headers).items()}
         try:
             request = self._http.build_request("POST", url, content=body, headers=merged)
         except httpx2.InvalidURL as error:
@@ -104,7 +107,7 @@ class ModelClient:
         for attempt in range(1, endpoint.request_max_retries + 2):
             try:
                 response = await self._http.send(request, stream=True)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 failure = disconnected(f"error sending request for url ({url})", kind="transport")
                 failure.__cause__ = error
             else:
@@ -136,36 +139,55 @@ class ModelClient:
 
 
 async def _events(response: httpx2.Response, timeout: float) -> AsyncGenerator[StreamEvent, None]:
-    """The events of a reply's body. Only events count as signs of life: a stream of comments times out too, with the
-    first one that comes too late."""
+    """The events of a reply's body. Only events count as signs of life, comments and parts of events do not.
+
+    A reply that says it failed may go on, and even complete after all; what it said counts when it ends."""
     parser = SseParser()
     chunks = response.aiter_bytes()
+    told: ModelFailure | None = None
     ended = False
-    heard = time.monotonic()
+    heard = anyio.current_time()
     while not ended:
         try:
             chunk = await anext(chunks, None)
-            ended = chunk is None
             payloads = parser.finish() if chunk is None else parser.feed(chunk)
-        except httpx2.ReadTimeout:
-            raise _silent() from None
+            if not payloads and chunk is not None:
+                chunk, payloads = await _next_event(chunks, parser, heard + timeout)
+            ended = chunk is None
+            heard = anyio.current_time()
+        except (httpx2.ReadTimeout, TimeoutError):
+            raise told or disconnected("idle timeout waiting for SSE") from None
         except EventTooLarge as error:
             raise disconnected(str(error)) from error
         except httpx2.HTTPError as error:
-            raise _broken(error) from error
+            raise told or _broken(error) from error
         for payload in payloads:
-            event = decode(payload)
+            try:
+                event = decode(payload)
+            except ModelFailure as failure:
+                told = failure
+                continue
             if event is None or isinstance(event, RateLimits):
                 continue
             yield event
             if isinstance(event, Completed):
                 await _run_out(chunks)
                 return
-        if payloads:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > timeout:
-            raise _silent()
-    raise disconnected("stream closed before response.completed")
+    raise told or disconnected("stream closed before response.completed")
+
+
+async def _next_event(
+    chunks: AsyncIterator[bytes], parser: SseParser, deadline: float
+) -> tuple[bytes | None, list[bytes]]:
+    """The chunk that completes the next event, with what it completes, after one that completed none; no chunk at the
+    end of the body.
+
+    :raises TimeoutError: it did not come by `deadline`, a time of the event loop."""
+    with anyio.fail_after(deadline - anyio.current_time()):
+        async for chunk in chunks:
+            if payloads := parser.feed(chunk):
+                return chunk, payloads
+    return None, parser.finish()
 
 
 async def _run_out(chunks: AsyncIterator[bytes]) -> None:
@@ -173,10 +195,6 @@ async def _run_out(chunks: AsyncIterator[bytes]) -> None:
     with anyio.move_on_after(_LAST_BYTES), suppress(httpx2.HTTPError):
         async for _ in chunks:
             pass
-
-
-def _silent() -> ModelFailure:
-    return disconnected("idle timeout waiting for SSE")
 
 
 def _broken(error: httpx2.HTTPError) -> ModelFailure:

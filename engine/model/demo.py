@@ -55,7 +55,7 @@ class DemoModel:
             yield ItemAdded(message, message.id)
             for word in _WORDS.findall(answer):
                 await anyio.sleep(self._pause)
-                yield TextDelta(word, message.id)
+                yield TextDelta(word)
             whole = (ev.OutputText(text=answer),)
             yield ItemDone(msgspec.structs.replace(message, content=whole), message.id)
             written = len(answer)

@@ -3,7 +3,7 @@ headers. Pure: the environment is a parameter, and looking up a missing key is a
 other."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +20,8 @@ _CONNECT_MS: Final = 15_000
 _OPENAI_URL: Final = "https://api.openai.com/v1"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_QUERY_SAFE: Final = "!$%&()*+,/:;=?@[\\]^`{|}~"
+_DEFAULTS: Final = frozenset({"user-agent", "originator", "content-type"})
 _CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
 _AZURE_HOSTS: Final = (
     "openai.azure.",
@@ -61,9 +63,16 @@ class Endpoint(msgspec.Struct, frozen=True):
         """The URL of a path below the base, with the provider's query parameters."""
         return f"{self.base}/{path}{self.query}"
 
+    def joined(self, own: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """The headers of a request, `own`, with those of the provider. Where both have one the request's counts, but
+        not for what only names the client and the form of the body (observed)."""
+        kept = {name: value for name, value in own if name not in _DEFAULTS or name not in self.headers}
+        return {**self.headers, **kept}
+
 
 def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credentials | None = None) -> Endpoint:
-    """The endpoint of a provider. A key of the provider's own (`env_key`, token) goes before a login.
+    """The endpoint of a provider. A key of the provider's own (`env_key`, token) goes before a login. Query parameters
+    are taken as they are: what a URL cannot hold is encoded, what it can is not (observed).
 
     Raises `ModelFailure` when the environment variable of `env_key` is not set."""
     login = credentials or Credentials()
@@ -74,7 +83,7 @@ def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credent
     headers |= {name.lower(): value for name, value in login.headers.items()}
     if bearer := _key(provider, environ) or provider.experimental_bearer_token or login.bearer:
         headers["authorization"] = f"Bearer {bearer}"
-    pairs = [f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in (provider.query_params or {}).items()]
+    pairs = [quote(f"{key}={text}", safe=_QUERY_SAFE) for key, text in (provider.query_params or {}).items()]
     headers = {name: value for name, value in headers.items() if _sendable(name, value)}
     return Endpoint(
         base=(provider.base_url or (_CHATGPT_URL if login.chatgpt else _OPENAI_URL)).rstrip("/"),

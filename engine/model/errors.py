@@ -35,7 +35,6 @@ _FATAL: Final[dict[str, tuple[str | None, ErrorInfo, Kind]]] = {
     "cyber_policy": (None, CYBER_POLICY, "stream"),
     **dict.fromkeys(OVERLOADED_CODES, (OVERLOADED_TEXT, OVERLOADED, "stream")),
 }
-_DEFAULT_TEXT: Final = {"invalid_prompt": "Invalid request.", "cyber_policy": CYBER_TEXT}
 _TRY_AGAIN: Final = re.compile(r"try again in\s*(\d+(?:\.\d+)?)\s*(ms|s|seconds?)\b", re.IGNORECASE)
 
 
@@ -48,14 +47,19 @@ def response_failed(code: str | None, message: str | None) -> ModelFailure:
     """What a `response.failed` with this error code and message means (turns 7)."""
     if code in _FATAL:
         text, info, kind = _FATAL[code]
-        return ModelFailure(text or message or _DEFAULT_TEXT[code], info, kind=kind)
+        return ModelFailure(text or _told(code, message), info, kind=kind)
     delay = try_again_in(message or "") if code == "rate_limit_exceeded" else None
     return disconnected(message or "", delay=delay)
 
 
+def cyber_text(message: str | None) -> str:
+    """What a refusal over cyber security says; a blank text says nothing."""
+    return message if message and message.strip() else CYBER_TEXT
+
+
 def response_incomplete(reason: str | None) -> ModelFailure:
     """What a `response.incomplete` means: retried like a broken stream."""
-    return disconnected(f"Incomplete response returned, reason: {reason or 'unknown'}")
+    return disconnected(f"Incomplete response returned, reason: {'unknown' if reason is None else reason}")
 
 
 def try_again_in(message: str) -> float | None:
@@ -70,3 +74,9 @@ def backoff(attempt: int, jitter: float) -> float:
     """Seconds to wait before retry number `attempt` (from 1): 0.2 * 2^(n-1), times `jitter` from 0.9 to
     1.1."""
     return float(0.2 * 2 ** (max(attempt, 1) - 1) * jitter)
+
+
+def _told(code: str, message: str | None) -> str:
+    if code == "cyber_policy":
+        return cyber_text(message)
+    return "Invalid request." if message is None else message

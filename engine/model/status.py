@@ -3,6 +3,7 @@ failure out; the current time is a parameter. The texts are matched by clients (
 rows not in those pages (Cloudflare blocks, empty bodies, the request id of a 429, 4xx being retried by the
 stream) were observed."""
 
+import base64
 import http
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -14,13 +15,13 @@ from engine.model import rate_limits
 from engine.model.errors import (
     BAD_REQUEST,
     CYBER_POLICY,
-    CYBER_TEXT,
     INTERNAL_SERVER,
     OVERLOADED,
     OVERLOADED_CODES,
     OVERLOADED_TEXT,
     USAGE_LIMIT,
     USAGE_NOT_INCLUDED_TEXT,
+    cyber_text,
 )
 from engine.turn.replies import OTHER, ErrorInfo, ModelFailure, Retry
 from rollouts import events as ev
@@ -30,7 +31,8 @@ _BAD_IMAGE_TEXT: Final = "Invalid image in your last message. Please remove it a
 _BLOCKED_TEXT: Final = "Access blocked by Cloudflare. This usually happens when connecting from a restricted region"
 _BUSY_TEXT: Final = "We're currently experiencing high demand, which may cause temporary errors."
 _BODY_LIMIT: Final = 1000
-_TEXTS: Final = ("message", "code", "type", "plan_type")
+"""Bytes of a body that an error shows."""
+_TEXTS: Final = ("message", "code")
 _YEAR_10000: Final = 253_402_214_400
 _REQUEST_IDS: Final = ("x-request-id", "x-oai-request-id")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -51,16 +53,34 @@ _ADVICE: Final[dict[str, str]] = {
 }
 
 
+# As the Rust crate `http` names them, whatever this Python's own list says.
+_PHRASES: Final[dict[int, str]] = {
+    203: "Non Authoritative Information",
+    413: "Payload Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    418: "I'm a teapot",
+    422: "Unprocessable Entity",
+}
+
+
 class _Error(msgspec.Struct, frozen=True):
     message: str | None = None
     code: str | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    error: Mapping[str, object] | None = None
+
+
+class _Limit(msgspec.Struct, frozen=True):
     type: str | None = None
     plan_type: str | None = None
     resets_at: int | None = None
 
 
-class _Body(msgspec.Struct, frozen=True):
-    error: Mapping[str, object] | None = None
+class _LimitBody(msgspec.Struct, frozen=True):
+    error: _Limit
 
 
 def failure(
@@ -80,7 +100,7 @@ def failure(
         case 400:
             return _bad_request(text, error)
         case 429:
-            return _too_many(headers, error, now, zone)
+            return _too_many(headers, _limit(body), now, zone)
         case 500:
             return ModelFailure(_BUSY_TEXT, INTERNAL_SERVER, kind="http", retry=Retry(), status=status)
         case 503 if error.code in OVERLOADED_CODES:
@@ -122,18 +142,18 @@ def limit_text(
 
 def _bad_request(text: str, error: _Error) -> ModelFailure:
     if error.code == "cyber_policy":
-        return ModelFailure(error.message or CYBER_TEXT, CYBER_POLICY, kind="http", status=400)
+        return ModelFailure(cyber_text(error.message), CYBER_POLICY, kind="http", status=400)
     if _BAD_IMAGE in text:
         return ModelFailure(_BAD_IMAGE_TEXT, BAD_REQUEST, kind="http", status=400)
     return ModelFailure(text, OTHER, kind="http", status=400)
 
 
-def _too_many(headers: Mapping[str, str], error: _Error, now: datetime, zone: tzinfo | None) -> ModelFailure:
+def _too_many(headers: Mapping[str, str], error: _Limit, now: datetime, zone: tzinfo | None) -> ModelFailure:
     if error.type == "usage_limit_reached":
         snapshot = rate_limits.active(headers)
         text = limit_text(
             error.plan_type,
-            error.resets_at,
+            _seconds(error.resets_at),
             limit_name=_name(snapshot),
             promo=headers.get("x-codex-promo-message", "").strip() or None,
             now=now,
@@ -143,7 +163,7 @@ def _too_many(headers: Mapping[str, str], error: _Error, now: datetime, zone: tz
     if error.type == "usage_not_included":
         return ModelFailure(USAGE_NOT_INCLUDED_TEXT, USAGE_LIMIT, kind="limit", status=429)
     info = ErrorInfo("response_too_many_failed_attempts", 429)
-    request_id = _first(headers, _REQUEST_IDS)
+    request_id = _first(headers, (*_REQUEST_IDS, "cf-ray"))
     trace = f", request id: {request_id}" if request_id else ""
     return ModelFailure(
         f"exceeded retry limit, last status: 429 Too Many Requests{trace}", info, kind="http", status=429
@@ -154,23 +174,41 @@ def _unexpected(status: int, text: str, error: _Error) -> str:
     told = phrase(status)
     if status == 403 and "Cloudflare" in text and "blocked" in text:
         return f"{_BLOCKED_TEXT} (status {told})"
-    shown = error.message or text.strip()
-    if len(shown) > _BODY_LIMIT:
-        shown = shown[:_BODY_LIMIT] + "..."
-    return f"unexpected status {told}: {shown or 'Unknown error'}"
+    shown = (error.message or "").strip() or _cut(text.strip()) or "Unknown error"
+    return f"unexpected status {told}: {shown}"
+
+
+def _cut(text: str) -> str:
+    """A body, but not more of it than anybody wants to read."""
+    data = text.encode()
+    return text if len(data) <= _BODY_LIMIT else data[:_BODY_LIMIT].decode(errors="ignore") + "..."
 
 
 def phrase(status: int) -> str:
     """`404 Not Found`, as errors name a status."""
     try:
-        return f"{status} {http.HTTPStatus(status).phrase}"
+        return f"{status} {_PHRASES.get(status) or http.HTTPStatus(status).phrase}"
     except ValueError:
         return f"{status} <unknown status code>"
 
 
 def _trace(headers: Mapping[str, str]) -> str:
-    ray, request_id = headers.get("cf-ray"), _first(headers, _REQUEST_IDS)
-    return (f", cf-ray: {ray}" if ray else "") + (f", request id: {request_id}" if request_id else "")
+    """What helps whoever is asked about the answer."""
+    found = {
+        "cf-ray": headers.get("cf-ray"),
+        "request id": _first(headers, _REQUEST_IDS),
+        "auth error": headers.get("x-openai-authorization-error"),
+        "auth error code": _error_code(headers.get("x-error-json", "")),
+    }
+    return "".join(f", {name}: {value}" for name, value in found.items() if value is not None)
+
+
+def _error_code(encoded: str) -> str | None:
+    """The code of the error object in a base64 header; None if it is no such thing."""
+    try:
+        return _error(base64.b64decode(encoded, validate=True)).code
+    except ValueError:
+        return None
 
 
 def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> str | None:
@@ -184,12 +222,20 @@ def _error(body: bytes) -> _Error:
     except (msgspec.DecodeError, RecursionError):
         return _Error()
     texts = {name: value for name in _TEXTS if isinstance(value := error.get(name), str) and value}
-    return _Error(**texts, resets_at=_seconds(error.get("resets_at")))
+    return _Error(**texts)
 
 
-def _seconds(value: object) -> int | None:
+def _limit(body: bytes) -> _Limit:
+    """What a 429 says of a limit; nothing if any of it is not of its type (observed)."""
+    try:
+        return msgspec.json.decode(body, type=_LimitBody).error
+    except (msgspec.DecodeError, RecursionError):
+        return _Limit()
+
+
+def _seconds(value: int | None) -> int | None:
     """Unix seconds a calendar can show; anything else is no time."""
-    return value if type(value) is int and 0 <= value < _YEAR_10000 else None
+    return value if value is not None and 0 <= value < _YEAR_10000 else None
 
 
 def _name(snapshot: ev.RateLimitSnapshot) -> str | None:

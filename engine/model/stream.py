@@ -21,20 +21,24 @@ from engine.turn.replies import (
     ItemDone,
     RateLimits,
     ReasoningTextDelta,
+    ServedBy,
     StreamEvent,
     SummaryPartAdded,
     SummaryTextDelta,
     TextDelta,
 )
+from engine.wording import fault
 from rollouts import codec
 from rollouts import events as ev
 
-_T = TypeVar("_T", bound=msgspec.Struct)
+_T = TypeVar("_T")
+_MODEL_HEADERS: Final = frozenset({"openai-model", "x-openai-model"})
 
 
 class _Event(msgspec.Struct, frozen=True):
     type: str
     response: Raw | UnsetType = UNSET
+    headers: Raw | UnsetType = UNSET
     item: Raw | UnsetType = UNSET
     delta: str | None = None
     item_id: str | None = None
@@ -45,6 +49,10 @@ class _Event(msgspec.Struct, frozen=True):
 
 class _Id(msgspec.Struct, frozen=True):
     id: str | None = None
+
+
+class _WithHeaders(msgspec.Struct, frozen=True):
+    headers: Raw | UnsetType = UNSET
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -64,26 +72,36 @@ class _Incomplete(msgspec.Struct, frozen=True):
     incomplete_details: _Details | None = None
 
 
-class _CachedTokens(msgspec.Struct, frozen=True):
-    cached_tokens: int = 0
+# The names below are told to users when a `response.completed` does not fit.
 
 
-class _ReasoningTokens(msgspec.Struct, frozen=True):
-    reasoning_tokens: int = 0
+class ResponseCompletedInputTokensDetails(msgspec.Struct, frozen=True):
+    """How many of the tokens were cached."""
+
+    cached_tokens: int
 
 
-class _Usage(msgspec.Struct, frozen=True):
+class ResponseCompletedOutputTokensDetails(msgspec.Struct, frozen=True):
+    """How many of the tokens were reasoning."""
+
+    reasoning_tokens: int
+
+
+class ResponseCompletedUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """The tokens of one reply."""
+
     input_tokens: int
+    input_tokens_details: ResponseCompletedInputTokensDetails | None = None
     output_tokens: int
+    output_tokens_details: ResponseCompletedOutputTokensDetails | None = None
     total_tokens: int
-    input_tokens_details: _CachedTokens | None = None
-    output_tokens_details: _ReasoningTokens | None = None
 
 
-class _Done(msgspec.Struct, frozen=True):
+class ResponseCompleted(msgspec.Struct, frozen=True):
+    """The `response` of a `response.completed`."""
+
     id: str
-    usage: _Usage | None = None
-    end_turn: bool | None = None
+    usage: ResponseCompletedUsage | None = None
 
 
 class _Window(msgspec.Struct, frozen=True):
@@ -116,8 +134,7 @@ def decode(payload: bytes | str) -> StreamEvent | None:
     failed or is a `response.completed` we cannot read (its usage would be lost)."""
     try:
         event = msgspec.json.decode(payload, type=_Event)
-        reader = _READERS.get(event.type)
-        return reader(event, payload) if reader else None
+        return _READERS.get(event.type, _served)(event, payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -145,7 +162,22 @@ def decode_item(raw: Raw) -> ev.ResponseItem | None:
 
 def _created(event: _Event, _: object) -> StreamEvent | None:
     response = _given(event.response)
-    return Created(_lenient(response, _Id).id) if response is not None else None
+    if response is None:
+        return None
+    return _served(event, None) or Created(_lenient(response, _Id).id)
+
+
+def _served(event: _Event, _: object) -> StreamEvent | None:
+    """Headers that an event brings along may name the model that really answers."""
+    response = _given(event.response)
+    inner = _lenient(response, _WithHeaders).headers if response is not None else UNSET
+    for raw in (_given(inner), _given(event.headers)):
+        headers = _lenient(raw, dict[str, object]) if raw is not None else {}
+        for name, value in headers.items():
+            first = value[0] if isinstance(value, list) and value else value
+            if name.lower() in _MODEL_HEADERS and isinstance(first, str):
+                return ServedBy(first)
+    return None
 
 
 def _added(event: _Event, _: object) -> StreamEvent | None:
@@ -161,23 +193,23 @@ def _item_done(event: _Event, _: object) -> StreamEvent | None:
 
 
 def _text(event: _Event, _: object) -> StreamEvent | None:
-    return TextDelta(event.delta, event.item_id) if event.delta is not None else None
+    return TextDelta(event.delta) if event.delta is not None else None
 
 
 def _summary_part(event: _Event, _: object) -> StreamEvent | None:
-    return SummaryPartAdded(event.summary_index, event.item_id) if event.summary_index is not None else None
+    return SummaryPartAdded(event.summary_index) if event.summary_index is not None else None
 
 
 def _summary_text(event: _Event, _: object) -> StreamEvent | None:
     if event.delta is None or event.summary_index is None:
         return None
-    return SummaryTextDelta(event.delta, event.summary_index, event.item_id)
+    return SummaryTextDelta(event.delta, event.summary_index)
 
 
 def _reasoning_text(event: _Event, _: object) -> StreamEvent | None:
     if event.delta is None or event.content_index is None:
         return None
-    return ReasoningTextDelta(event.delta, event.content_index, event.item_id)
+    return ReasoningTextDelta(event.delta, event.content_index)
 
 
 def _custom_input(event: _Event, _: object) -> StreamEvent | None:
@@ -191,10 +223,12 @@ def _completed(event: _Event, _: object) -> StreamEvent | None:
     if response is None:
         return None
     try:
-        done = msgspec.json.decode(response, type=_Done)
+        done = msgspec.json.decode(response, type=ResponseCompleted)
     except msgspec.ValidationError as error:
-        raise disconnected(f"failed to parse ResponseCompleted: {_why(error)}") from None
-    return Completed(done.id, _usage(done.usage), done.end_turn)
+        wrong = fault(ResponseCompleted, msgspec.json.decode(response))
+        why = wrong.message if wrong is not None else str(error)
+        raise disconnected(f"failed to parse ResponseCompleted: {why}") from None
+    return Completed(done.id, _usage(done.usage))
 
 
 def _failed(event: _Event, _: object) -> StreamEvent | None:
@@ -256,7 +290,7 @@ def _credits(credits: _Credits | None) -> ev.CreditsSnapshot | None:
     return ev.CreditsSnapshot(has_credits=credits.has_credits, unlimited=credits.unlimited, balance=credits.balance)
 
 
-def _usage(usage: _Usage | None) -> ev.TokenUsage | None:
+def _usage(usage: ResponseCompletedUsage | None) -> ev.TokenUsage | None:
     if usage is None:
         return None
     cached, reasoning = usage.input_tokens_details, usage.output_tokens_details
@@ -283,9 +317,3 @@ def _lenient(raw: Raw | None, kind: type[_T]) -> _T:
         return msgspec.json.decode(raw, type=kind) if raw is not None else kind()
     except msgspec.ValidationError:
         return kind()
-
-
-def _why(error: msgspec.ValidationError) -> str:
-    """The reference's words for a missing field, which clients may have seen; msgspec's own for the rest."""
-    text = str(error)
-    return text.replace("Object missing required field", "missing field").split(" - at `$.")[0]

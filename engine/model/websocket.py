@@ -156,11 +156,11 @@ class WebsocketSession:
             return None
         self._drop()
         url = endpoint.url("responses").replace("http", "ws", 1)
-        own = {name: value for name, value in request.headers if name in _UPGRADE_HEADERS}
+        own = [("openai-beta", BETA), *(header for header in request.headers if header[0] in _UPGRADE_HEADERS)]
         try:
             self._connection = await connect(
                 url,
-                additional_headers={**endpoint.headers, "openai-beta": BETA, **own},
+                additional_headers=endpoint.joined(own),
                 user_agent_header=None,
                 open_timeout=endpoint.connect_timeout,
                 ping_interval=None,

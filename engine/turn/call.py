@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from engine.turn.machine import Call, CallItem, Interrupted, Join, Script, Task, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
 _SHELLS = frozenset({"shell", "shell_command", "container.exec", "local_shell"})
 """Tools whose aborted calls are told of in the frame of their outputs."""
+_MCP = "mcp__"
+"""How the namespaces of MCP servers begin; their aborted calls are told of in the form of their results."""
 SHORTEST_ABORT_SECONDS = 0.1
 
 
@@ -62,13 +66,21 @@ def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:
         output = _aborted(item, (turn.now - started).total_seconds())
     if output is None:
         return None
-    if isinstance(item, ev.FunctionCall):
-        return ev.FunctionCallOutput(call_id=item.call_id, output=output)
-    return ev.CustomToolCallOutput(call_id=item.call_id, output=output)
+    if isinstance(item, ev.CustomToolCall):
+        return ev.CustomToolCallOutput(call_id=item.call_id, output=output)
+    return ev.FunctionCallOutput(call_id=call_id(item), output=output)
+
+
+def call_id(item: CallItem) -> str:
+    """The id that a call and its output share; the built-in shell of a model may name its item only."""
+    return (item.call_id or item.id or "") if isinstance(item, ev.LocalShellCall) else item.call_id
 
 
 def _aborted(item: CallItem, seconds: float) -> str:
     seconds = max(seconds, SHORTEST_ABORT_SECONDS)
-    if item.name in _SHELLS:
+    if isinstance(item, ev.LocalShellCall) or item.name in _SHELLS:
         return f"Wall time: {seconds:.1f} seconds\naborted by user"
-    return f"aborted by user after {seconds:.1f}s"
+    text = f"aborted by user after {seconds:.1f}s"
+    if isinstance(item, ev.FunctionCall) and (item.namespace or "").startswith(_MCP):
+        return msgspec.json.encode([{"type": "text", "text": text}]).decode()
+    return text

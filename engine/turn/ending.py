@@ -34,11 +34,16 @@ def complete(turn: Turn, last_message: str | None) -> None:
     turn.finish("completed")
 
 
-def fail(turn: Turn, failure: TurnFailed) -> None:
-    """The turn cannot go on; the thread can."""
+def tell(turn: Turn, failure: TurnFailed) -> None:
+    """Say why the turn cannot go on as it was."""
     turn.tell_model()
     turn.emit(ev.ErrorEvent(message=failure.message, codex_error_info=failure.info.file()))
     turn.emit(ev.TurnErrorLine(turn_id=turn.id, message=failure.message, codex_error_info=failure.info.file()))
+
+
+def fail(turn: Turn, failure: TurnFailed) -> None:
+    """The turn cannot go on; the thread can."""
+    tell(turn, failure)
     turn.emit(
         ev.TaskComplete(
             turn_id=turn.id,

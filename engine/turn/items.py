@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
+from engine.turn import replies as rp
 from rollouts import events as ev
+
+IMAGE_OPEN: Final = "<image>"
+IMAGE_CLOSE: Final = "</image>"
+_NAMED_IMAGE: Final = "<image name="
+_OUTPUT: Final = (
+    ev.LocalShellCall,
+    ev.FunctionCall,
+    ev.CustomToolCall,
+    ev.ToolSearchCall,
+    ev.WebSearchCall,
+    ev.ImageGenerationCall,
+    ev.GhostSnapshot,
+    ev.Compaction,
+)
+"""Items that are output of the model whatever they hold."""
+
+
+def says_something(event: rp.StreamEvent) -> bool:
+    """Whether an event counts as the first output of the model."""
+    match event:
+        case rp.TextDelta() | rp.SummaryTextDelta() | rp.ReasoningTextDelta() | rp.CustomInputDelta():
+            return True
+        case rp.ItemAdded(item=item) | rp.ItemDone(item=item):
+            return _says(item)
+    return False
+
+
+def _says(item: ev.ResponseItem | ev.OtherItem) -> bool:
+    match item:
+        case ev.Message():
+            return item.role == "assistant" and any(texts(item))
+        case ev.Reasoning():
+            return any(part.text for part in (*item.summary, *(item.content or ())))
+    return isinstance(item, _OUTPUT)
 
 
 def turn_item(item_id: str, item: ev.ResponseItem | ev.OtherItem) -> ev.TurnItem | None:
     """The turn item that shows a response item; None for what clients see otherwise (calls) or not at all."""
     match item:
         case ev.Message(role="assistant"):
-            return ev.AgentMessageItem(id=item_id, content=tuple(map(ev.AgentText, texts(item))), phase=item.phase)
+            return ev.AgentMessageItem(id=item_id, content=(ev.AgentText("".join(texts(item))),), phase=item.phase)
+        case ev.Message(role="user"):
+            return ev.UserMessageItem(id=item_id, content=tuple(as_read(item)))
         case ev.Reasoning():
             return ev.ReasoningItem(
                 id=item_id,
@@ -42,13 +80,45 @@ def texts(message: ev.Message) -> list[str]:
     return [part.text for part in message.content if isinstance(part, ev.OutputText)]
 
 
+def as_read(message: ev.Message) -> Iterator[ev.UserInput]:
+    """The input that a user message amounts to, for those who have only what the model reads of it."""
+    parts = message.content
+    for index, part in enumerate(parts):
+        if isinstance(part, ev.InputImage):
+            yield ev.ImageInput(part.image_url)
+        elif isinstance(part, ev.InputText) and not _frames_image(parts, index, part.text):
+            yield ev.TextInput(part.text)
+
+
+def _frames_image(parts: tuple[ev.ContentItem, ...], index: int, text: str) -> bool:
+    """Whether a text only says where an image begins or ends."""
+    if text == IMAGE_CLOSE:
+        return index > 0 and isinstance(parts[index - 1], ev.InputImage)
+    opens = text == IMAGE_OPEN or (text.startswith(_NAMED_IMAGE) and text.endswith(">"))
+    return opens and index + 1 < len(parts) and isinstance(parts[index + 1], ev.InputImage)
+
+
+def spoken(content: tuple[ev.UserInput, ...]) -> ev.UserMessage:
+    """The event of the log for input without elements and files."""
+    return ev.UserMessage(
+        message="".join(part.text for part in content if isinstance(part, ev.TextInput)),
+        images=tuple(part.image_url for part in content if isinstance(part, ev.ImageInput)),
+    )
+
+
 def query(action: ev.WebSearchAction) -> str:
     """What a web search looked for, in one line: the query, the page, or what in which page (spec turns 6)."""
     if action.type == "find_in_page":
-        return f"'{action.pattern}' in {action.url}" if action.url else f"'{action.pattern}'"
+        where = action.url or ""
+        if action.pattern is None:
+            return where
+        return f"'{action.pattern}' in {where}" if where else f"'{action.pattern}'"
     if action.type == "open_page":
         return action.url or ""
-    return action.query or (action.queries[0] if action.queries else "")
+    if action.query:
+        return action.query
+    first, *more = action.queries or ("",)
+    return f"{first} ..." if first and more else first
 
 
 def legacy(shown: ev.TurnItem, raw_reasoning: bool) -> Iterator[ev.EventMsg]:
@@ -57,6 +127,8 @@ def legacy(shown: ev.TurnItem, raw_reasoning: bool) -> Iterator[ev.EventMsg]:
         case ev.AgentMessageItem():
             for part in shown.content:
                 yield ev.AgentMessage(message=part.text, phase=shown.phase)
+        case ev.UserMessageItem():
+            yield spoken(shown.content)
         case ev.ReasoningItem():
             for text in shown.summary_text:
                 yield ev.AgentReasoning(text=text)

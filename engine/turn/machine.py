@@ -77,7 +77,7 @@ class Task:
         self.result: Any = None
 
 
-CallItem = ev.FunctionCall | ev.CustomToolCall
+CallItem = ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall
 Serve = Callable[["Turn", CallItem], Script]
 """Gives the script of a call; its result is the output for the model (`ev.OutputBody`), or None for none at all."""
 

@@ -48,17 +48,15 @@ class ItemDone(msgspec.Struct, frozen=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """A piece of an assistant message."""
+    """A piece of the item that began last, whatever the model says it belongs to; so are the three below."""
 
     delta: str
-    item_id: str | None
 
 
 class SummaryPartAdded(msgspec.Struct, frozen=True):
     """A new part of a reasoning summary begins."""
 
     summary_index: int
-    item_id: str | None
 
 
 class SummaryTextDelta(msgspec.Struct, frozen=True):
@@ -66,7 +64,6 @@ class SummaryTextDelta(msgspec.Struct, frozen=True):
 
     delta: str
     summary_index: int
-    item_id: str | None
 
 
 class ReasoningTextDelta(msgspec.Struct, frozen=True):
@@ -74,7 +71,6 @@ class ReasoningTextDelta(msgspec.Struct, frozen=True):
 
     delta: str
     content_index: int
-    item_id: str | None
 
 
 class CustomInputDelta(msgspec.Struct, frozen=True):
@@ -91,12 +87,17 @@ class RateLimits(msgspec.Struct, frozen=True):
     snapshot: ev.RateLimitSnapshot
 
 
+class ServedBy(msgspec.Struct, frozen=True):
+    """An event named the model that really answers."""
+
+    model: str
+
+
 class Completed(msgspec.Struct, frozen=True):
     """The reply is whole; nothing follows. `usage` is None if the model told none."""
 
     response_id: str
     usage: ev.TokenUsage | None
-    end_turn: bool | None = None
 
 
 StreamEvent: TypeAlias = (
@@ -110,6 +111,7 @@ StreamEvent: TypeAlias = (
     | ReasoningTextDelta
     | CustomInputDelta
     | RateLimits
+    | ServedBy
     | Completed
 )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.turn import replies as rp
 from engine.turn.call import start_call
-from engine.turn.items import legacy, saved_note, turn_item
+from engine.turn.items import legacy, saved_note, says_something, turn_item
 from engine.turn.machine import Interrupted, Join, PatchFollower, Run, Script, Task, Turn
 from engine.turn.ops import SavedImage, SaveImage
 from engine.turn.plan_block import Kind, PlanParser, split
@@ -29,10 +29,10 @@ class Reply:
         self._turn = turn
         self._thread_id = setup.thread_id
         self._setup = setup
-        self._active: str | None = None
-        """Id of the item that is being streamed; pieces without an id of their own belong to it."""
-        self._started: set[str] = set()
+        self._active: ev.TurnItem | None = None
+        """What began last and is not done. Pieces belong to it, whatever item they name (observed)."""
         self._plan: PlanParser | None = None
+        self._plan_started = False
         self._patches: dict[str, tuple[str, PatchFollower]] = {}
         """Patches the model is writing: call id and follower by item id and by call id."""
         self._saving: Task | None = None
@@ -46,9 +46,7 @@ class Reply:
         if self._saving is not None:
             self._held.append(event)
             return
-        if self._turn.first_token_ms is None and not isinstance(
-            event, rp.Headers | rp.Created | rp.RateLimits | rp.Completed
-        ):
+        if self._turn.first_token_ms is None and says_something(event):
             self._turn.first_token_ms = self._turn.elapsed_ms
         _TAKE[type(event)](self, event)
 
@@ -59,13 +57,19 @@ class Reply:
 
     def _headers(self, event: rp.Headers) -> None:
         turn = self._turn
-        turn.turn_state = event.turn_state or turn.turn_state
-        served = event.model
-        if served is not None and served.lower() != self._setup.model.lower() and not turn.rerouted:
-            turn.rerouted = True
-            self._reroute(served)
+        turn.turn_state = turn.turn_state or event.turn_state
+        if event.model is not None:
+            self._who(event.model)
         for snapshot in event.rate_limits:
             turn.count(usage.after_headers(turn.usage, snapshot))
+
+    def _served(self, event: rp.ServedBy) -> None:
+        self._who(event.model)
+
+    def _who(self, served: str) -> None:
+        if served.lower() != self._setup.model.lower() and not self._turn.rerouted:
+            self._turn.rerouted = True
+            self._reroute(served)
 
     def _limits(self, event: rp.RateLimits) -> None:
         self._turn.count(usage.after_headers(self._turn.usage, event.snapshot))
@@ -84,16 +88,34 @@ class Reply:
         self._turn.emit(ev.Message(role="user", content=(ev.InputText(text=f"Warning: {text}"),)))
 
     def _added(self, event: rp.ItemAdded) -> None:
-        self._active = event.id or next(self._turn.ids)
-        self._plan = PlanParser() if self._setup.mode == "plan" else None
-        item = turn_item(self._active, event.item)
+        item = turn_item(self._named(event), event.item)
+        if isinstance(event.item, ev.CustomToolCall) and event.item.name == "apply_patch":
+            self._follow(event.item.call_id, event.id)
+        if item is None:
+            return
+        self._active = item
+        self._plan = self._plan_of(item)
         if isinstance(item, ev.ImageGenerationItem):
             self._save(item, None)
-        elif item is not None:
+        else:
             self._start(item)
-        follow = self._turn.follow_patch
-        if follow is not None and isinstance(event.item, ev.CustomToolCall) and event.item.name == "apply_patch":
-            self._patches[self._active] = self._patches[event.item.call_id] = (event.item.call_id, follow())
+
+    def _named(self, event: rp.ItemAdded | rp.ItemDone) -> str:
+        """The model's id of an item. Messages that have none get one, the others stay without (observed)."""
+        if isinstance(event.item, ev.Message):
+            own = event.id if event.item.role == "assistant" else None
+            return next(self._turn.ids) if own is None else own
+        return event.id or ""
+
+    def _plan_of(self, item: ev.TurnItem) -> PlanParser | None:
+        plans = self._setup.mode == "plan" and isinstance(item, ev.AgentMessageItem)
+        return PlanParser() if plans else None
+
+    def _follow(self, call_id: str, item_id: str | None) -> None:
+        if self._turn.follow_patch is not None:
+            self._patches[call_id] = (call_id, self._turn.follow_patch())
+            if item_id:
+                self._patches[item_id] = self._patches[call_id]
 
     def _patch_piece(self, event: rp.CustomInputDelta) -> None:
         call_id, follower = self._patches.get(event.item_id or event.call_id or "", (None, None))
@@ -105,10 +127,12 @@ class Reply:
             self._turn.emit(ev.PatchApplyUpdated(call_id=call_id, changes=changes))
 
     def _text(self, event: rp.TextDelta) -> None:
+        if self._active is None:
+            return
         if self._plan is None:
-            self._say(self._item(event.item_id), event.delta)
+            self._say(self._active.id, event.delta)
         else:
-            self._pieces(self._item(event.item_id), self._plan.feed(event.delta))
+            self._pieces(self._active.id, self._plan.feed(event.delta))
 
     def _say(self, item_id: str, delta: str) -> None:
         self._turn.emit(
@@ -120,7 +144,7 @@ class Reply:
             if kind == "text":
                 self._say(item_id, piece)
             elif kind == "opened":
-                self._start(ev.PlanItem(id=self._plan_id, text=""))
+                self._start_plan()
             else:
                 self._turn.emit(
                     ev.PlanDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=self._plan_id, delta=piece)
@@ -130,55 +154,59 @@ class Reply:
     def _plan_id(self) -> str:
         return f"{self._turn.id}-plan"
 
-    def _item(self, named: str | None) -> str:
-        return named or self._active or ""
+    def _start_plan(self) -> None:
+        if not self._plan_started:
+            self._plan_started = True
+            self._start(ev.PlanItem(id=self._plan_id, text=""))
 
     def _part(self, event: rp.SummaryPartAdded) -> None:
-        self._turn.emit(
-            ev.AgentReasoningSectionBreak(item_id=self._item(event.item_id), summary_index=event.summary_index)
-        )
+        if self._active is not None:
+            self._turn.emit(ev.AgentReasoningSectionBreak(item_id=self._active.id, summary_index=event.summary_index))
 
     def _summary(self, event: rp.SummaryTextDelta) -> None:
-        self._turn.emit(
-            ev.ReasoningContentDelta(
-                thread_id=self._thread_id,
-                turn_id=self._turn.id,
-                item_id=self._item(event.item_id),
-                delta=event.delta,
-                summary_index=event.summary_index,
+        if self._active is not None:
+            self._turn.emit(
+                ev.ReasoningContentDelta(
+                    thread_id=self._thread_id,
+                    turn_id=self._turn.id,
+                    item_id=self._active.id,
+                    delta=event.delta,
+                    summary_index=event.summary_index,
+                )
             )
-        )
 
     def _raw(self, event: rp.ReasoningTextDelta) -> None:
-        self._turn.emit(
-            ev.ReasoningRawContentDelta(
-                thread_id=self._thread_id,
-                turn_id=self._turn.id,
-                item_id=self._item(event.item_id),
-                delta=event.delta,
-                content_index=event.content_index,
+        if self._active is not None:
+            self._turn.emit(
+                ev.ReasoningRawContentDelta(
+                    thread_id=self._thread_id,
+                    turn_id=self._turn.id,
+                    item_id=self._active.id,
+                    delta=event.delta,
+                    content_index=event.content_index,
+                )
             )
-        )
 
     def _done(self, event: rp.ItemDone) -> None:
         item = event.item
-        shown = turn_item(event.id or self._active or next(self._turn.ids), item)
-        self._active = None
+        shown = turn_item(self._named(event), item)
+        begun, self._active = self._active is not None, None
         if isinstance(item, ev.ImageGenerationCall) and isinstance(shown, ev.ImageGenerationItem):
-            self._save(shown, item)
+            self._save(shown, item, begun)
             return
         if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
             shown = self._without_plan(shown)
         if shown is not None:
-            if shown.id not in self._started:
+            if not begun:
                 self._start(self._unsaid(shown))
             self._complete(shown)
         if isinstance(shown, ev.AgentMessageItem):
-            self.last_message = "".join(part.text for part in shown.content) or self.last_message
+            text = "".join(part.text for part in shown.content)
+            self.last_message = text if text.strip() else self.last_message
         self._turn.emit(item)
         if isinstance(item, ev.CustomToolCall) and item.call_id in self._patches:
             self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
-        if isinstance(item, ev.FunctionCall | ev.CustomToolCall):
+        if isinstance(item, ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall):
             start_call(self._turn, item)
 
     def _complete(self, shown: ev.TurnItem) -> None:
@@ -186,13 +214,14 @@ class Reply:
         for told in legacy(shown, self._setup.show_raw_reasoning):
             self._turn.emit(told)
 
-    def _save(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None) -> None:
-        """Save an image; it is shown as started, or as completed when it is `done`."""
-        self._saving = self._turn.spawn(self._image(shown, done))
+    def _save(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None, begun: bool = False) -> None:
+        """Save an image; it is shown as started, or as completed when it is `done`, after a start unless it has
+        `begun`."""
+        self._saving = self._turn.spawn(self._image(shown, done, begun))
 
-    def _image(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None) -> Script:
+    def _image(self, shown: ev.ImageGenerationItem, done: ev.ImageGenerationCall | None, begun: bool) -> Script:
         empty = msgspec.structs.replace(shown, status="in_progress", result="")
-        if done is not None and shown.id not in self._started:
+        if done is not None and not begun:
             self._start(msgspec.structs.replace(empty, revised_prompt=None))
         try:
             saved: SavedImage | None = yield Run(SaveImage(shown.id, shown.result))
@@ -226,14 +255,12 @@ class Reply:
         text, plan = split("".join(part.text for part in shown.content))
         if plan is None:
             return shown
+        self._start_plan()
         item = ev.PlanItem(id=self._plan_id, text=plan)
-        if item.id not in self._started:
-            self._start(item)
         self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
         return msgspec.structs.replace(shown, content=(ev.AgentText(text),))
 
     def _start(self, item: ev.TurnItem) -> None:
-        self._started.add(item.id)
         self._turn.emit(ev.ItemStarted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
 
     def _completed(self, event: rp.Completed) -> None:
@@ -253,6 +280,7 @@ _TAKE: dict[type, Callable[[Reply, Any], None]] = {
     rp.CustomInputDelta: Reply._patch_piece,
     rp.Created: Reply._ignored,
     rp.RateLimits: Reply._limits,
+    rp.ServedBy: Reply._served,
     rp.ItemDone: Reply._done,
     rp.Completed: Reply._completed,
 }

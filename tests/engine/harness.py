@@ -96,7 +96,7 @@ class Scripted:
         if isinstance(reply, str):
             item = ev.Message(id=f"msg_{number}", role="assistant", content=(ev.OutputText(text=reply),))
             yield ItemAdded(msgspec.structs.replace(item, content=()), f"msg_{number}")
-            yield TextDelta(reply, f"msg_{number}")
+            yield TextDelta(reply)
         else:
             name, arguments = reply
             item = ev.FunctionCall(id=f"fc_{number}", name=name, arguments=arguments, call_id=f"call_{number}")

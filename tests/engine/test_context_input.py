@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from engine.context import user_input
+from engine.context.user_input import steered
 from engine.skills import Skill
 from engine.turn.effects import Submission
 from projections import protocol as p
@@ -167,3 +168,28 @@ def test_an_ambiguous_name_needs_its_path(tmp_path: Path) -> None:
     linked = submit({"type": "text", "text": f"[$same]({skills[1].path})"}, skills=skills)
     assert len(pulled(linked)) == 1
     assert skills[1].path in pulled(linked)[0]
+
+
+def test_an_element_without_placeholder_stands_for_what_is_written_there() -> None:
+    spans = [(4, 6), (5, 6), (3, 90)]
+    elements = [{"byteRange": {"start": start, "end": end}} for start, end in spans]
+    submission = submit({"type": "text", "text": "ab"}, {"type": "text", "text": "abc é", "text_elements": elements})
+    told = submission.shown.text_elements
+    assert [element.placeholder for element in told] == ["é", None, None]
+    assert told[0].byte_range == ev.ByteRange(6, 8)
+
+
+def test_steered_input_is_shown_as_the_model_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "i.png").write_bytes(PNG)
+    element = {"byteRange": {"start": 0, "end": 3}, "placeholder": "[s]"}
+    told = steered(
+        submit(
+            {"type": "localImage", "path": str(tmp_path / "i.png")},
+            {"type": "text", "text": "see", "text_elements": [element]},
+            {"type": "mention", "name": "m", "path": "app://m"},
+            {"type": "image", "url": "https://e.com/a.png"},
+        )
+    )
+    urls = (DATA_URL, "https://e.com/a.png")
+    assert told.shown == ev.UserMessage(message="see", images=urls)
+    assert told.content == (ev.ImageInput(urls[0]), ev.TextInput("see"), ev.ImageInput(urls[1]))

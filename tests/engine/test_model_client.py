@@ -158,7 +158,7 @@ async def test_server_errors_are_retried_silently() -> None:
         (429, "x", 1),
         (401, "x", 1),
         (400, "x", 1),
-        (302, "x", 1),
+        (304, "x", 1),
     ],
 )
 async def test_which_answers_are_asked_for_again(status: int, body: Any, requests: int) -> None:
@@ -168,6 +168,15 @@ async def test_which_answers_are_asked_for_again(status: int, body: Any, request
         failure = await fails(model, request_max_retries=2)
         assert failure.status == status
         assert len(model.requests) == requests
+
+
+async def test_a_gateway_may_send_the_request_on() -> None:
+    with MockModel() as model:
+        model.fail(307, "", {"location": "/v1/responses?region=2"})
+        model.play(created(), completed())
+        assert (await play(model))[-1] == Completed("resp_1", USAGE)
+        first, second = model.requests
+    assert (second.path, second.body) == ("/v1/responses?region=2", first.body)
 
 
 async def test_an_error_answer_is_told_in_full() -> None:
@@ -260,12 +269,24 @@ async def test_items_before_a_break_have_been_told() -> None:
     assert [type(event) for event in told] == [Headers, Created, ItemDone, TextDelta]
 
 
-async def test_a_failed_response_ends_the_stream() -> None:
+async def test_a_failed_response_fails_when_its_stream_ends() -> None:
     with MockModel() as model:
-        model.play(created(), failed("context_length_exceeded", "m"), model.hold())
+        model.play(created(), failed("x", "first"), failed("context_length_exceeded", "m"))
         failure = await fails(model)
-        await anyio.to_thread.run_sync(model.wait_hangups, 1)
     assert (failure.kind, failure.info.wire(), failure.retry) == ("context_window", "contextWindowExceeded", None)
+
+
+async def test_a_response_that_completes_after_all_is_good() -> None:
+    with MockModel() as model:
+        model.play(created(), failed("x", "m"), *message("later"), completed())
+        assert [type(event) for event in await play(model)] == [Headers, Created, ItemDone, Completed]
+
+
+async def test_a_failed_response_that_falls_silent_has_failed() -> None:
+    with MockModel() as model:
+        model.play(created(), failed("x", "told"), model.hold())
+        failure = await fails(model, stream_idle_timeout_ms=50)
+    assert failure.message == f"{STREAM}told"
 
 
 async def test_a_silent_stream_times_out() -> None:
@@ -396,6 +417,17 @@ def test_an_endpoint_takes_keys_and_headers_from_provider_and_environment() -> N
     assert found.url("responses") == "http://h/v1/responses"
     assert dict(found.headers) == {"x-a": "2", "x-b": "bee", "authorization": "Bearer sk"}
     assert (found.request_max_retries, found.stream_max_retries, found.idle_timeout) == (100, 0, 0.7)
+
+
+def test_a_provider_may_name_the_client_but_not_the_session() -> None:
+    there = resolve(Provider(id="p", name="p", http_headers={"Originator": "o", "session_id": "s", "x-a": "1"}), {})
+    own = [("originator", "us"), ("session_id", "t"), ("user-agent", "ua")]
+    assert there.joined(own) == {"originator": "o", "session_id": "t", "x-a": "1", "user-agent": "ua"}
+
+
+def test_query_parameters_are_not_encoded_twice() -> None:
+    there = resolve(Provider(id="p", name="p", query_params={"v": "2 3%20/x", "#": "ü"}), {})
+    assert there.query == "?v=2%203%20/x&%23=%C3%BC"
 
 
 def test_an_endpoint_of_a_bare_provider() -> None:

@@ -15,6 +15,7 @@ NOW = datetime(2026, 11, 22, 10, 48, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 MANY = {"responseTooManyFailedAttempts": {"httpStatusCode": 429}}
 BUSY = "We're currently experiencing high demand, which may cause temporary errors."
+CYBER = "This request has been flagged for possible cybersecurity risk."
 FULL = "Selected model is at capacity. Please try a different model."
 BLOCKED = (
     "Access blocked by Cloudflare. This usually happens when connecting from a restricted region (status 403 Forbidden)"
@@ -91,6 +92,24 @@ def failure(code: int, body: Any = "", headers: dict[str, str] | None = None) ->
             "other",
             True,
         ),
+        (413, "big", {}, f"unexpected status 413 Payload Too Large: big, url: {URL}", "other", True),
+        (
+            401,
+            {"error": {"message": f"  {'m' * 1200} "}},
+            {"x-openai-authorization-error": "expired", "x-error-json": "eyJlcnJvciI6eyJjb2RlIjoiYyJ9fQ=="},
+            f"unexpected status 401 Unauthorized: {'m' * 1200}, url: {URL}, auth error: expired, auth error code: c",
+            "other",
+            True,
+        ),
+        (400, {"error": {"code": "cyber_policy", "message": " "}}, {}, CYBER, "cyberPolicy", False),
+        (
+            429,
+            "x",
+            {"cf-ray": "r"},
+            "exceeded retry limit, last status: 429 Too Many Requests, request id: r",
+            MANY,
+            False,
+        ),
         (429, "x", {}, "exceeded retry limit, last status: 429 Too Many Requests", MANY, False),
         (
             429,
@@ -149,7 +168,6 @@ UPGRADE = "Upgrade to Plus to continue using Codex (https://chatgpt.com/explore/
         ("edu", "Try again"),
         ("some_future_plan", "Try again"),
         (None, "Try again"),
-        (7, "Try again"),
     ],
 )
 def test_a_used_up_plan(plan: object, advice: str) -> None:
@@ -179,7 +197,13 @@ def test_local_times(moment: datetime, shown: str) -> None:
     assert status.reset_text(int(moment.timestamp()), now=NOW, zone=NEW_YORK) == shown
 
 
-@pytest.mark.parametrize("resets_at", ["soon", -5, 1e12, 10**15, True, None, [], 12.5])
+@pytest.mark.parametrize("odd", [{"resets_at": "soon"}, {"resets_at": 12.5}, {"resets_at": []}, {"plan_type": 7}])
+def test_a_limit_told_in_wrong_types_is_any_429(odd: dict[str, object]) -> None:
+    told = failure(429, {"error": {"type": "usage_limit_reached", **odd}})
+    assert told.message == "exceeded retry limit, last status: 429 Too Many Requests"
+
+
+@pytest.mark.parametrize("resets_at", [-5, 10**15, None])
 def test_an_unusable_time_is_later(resets_at: object) -> None:
     told = failure(429, {"error": {"type": "usage_limit_reached", "resets_at": resets_at}})
     assert told.message == "You've hit your usage limit. Try again later."

@@ -94,19 +94,19 @@ MESSAGE = {"type": "message", "role": "assistant", "id": "msg_1", "content": [{"
             mock.added({"type": "message", "role": "assistant", "id": "msg_1", "content": []}),
             rp.ItemAdded(ev.Message(id="msg_1", role="assistant", content=()), "msg_1"),
         ),
-        (mock.delta("he"), rp.TextDelta("he", "msg_1")),
-        ({"type": "response.output_text.delta", "delta": "he"}, rp.TextDelta("he", None)),
+        (mock.delta("he"), rp.TextDelta("he")),
+        ({"type": "response.output_text.delta", "delta": "he"}, rp.TextDelta("he")),
         (
             {"type": "response.reasoning_summary_part.added", "item_id": "rs", "summary_index": 1},
-            rp.SummaryPartAdded(1, "rs"),
+            rp.SummaryPartAdded(1),
         ),
         (
             {"type": "response.reasoning_summary_text.delta", "item_id": "rs", "summary_index": 0, "delta": "d"},
-            rp.SummaryTextDelta("d", 0, "rs"),
+            rp.SummaryTextDelta("d", 0),
         ),
         (
             {"type": "response.reasoning_text.delta", "item_id": "rs", "content_index": 2, "delta": "d"},
-            rp.ReasoningTextDelta("d", 2, "rs"),
+            rp.ReasoningTextDelta("d", 2),
         ),
         (
             {"type": "response.custom_tool_call_input.delta", "call_id": "c", "delta": "*** Begin"},
@@ -114,7 +114,7 @@ MESSAGE = {"type": "message", "role": "assistant", "id": "msg_1", "content": [{"
         ),
         (
             mock.completed((100, 10, 20, 5), "r", end_turn=False),
-            rp.Completed("r", ev.TokenUsage(100, 10, 20, 5, 120), False),
+            rp.Completed("r", ev.TokenUsage(100, 10, 20, 5, 120)),
         ),
         (mock.completed(None, "r"), rp.Completed("r", None)),
         ({"type": "response.completed", "response": {"id": "r", "usage": None}}, rp.Completed("r", None)),
@@ -125,13 +125,24 @@ def test_known_events(payload: dict[str, Any], expected: rp.StreamEvent) -> None
     assert decode(json.dumps(payload)) == expected
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"type": "response.metadata", "headers": {"openai-model": "other"}},
+        {"type": "response.created", "response": {"id": "r", "headers": {"OpenAI-Model": ["other"]}}},
+        {"type": "response.something_new", "response": {"headers": {"x-openai-model": "other"}}},
+    ],
+)
+def test_an_event_may_name_the_model_that_answers(payload: dict[str, Any]) -> None:
+    assert decode(json.dumps(payload)) == rp.ServedBy("other")
+
+
 def test_missing_usage_details_count_as_zero() -> None:
     usage: dict[str, Any] = {
         "input_tokens": 5,
         "output_tokens": 2,
         "total_tokens": 7,
         "input_tokens_details": None,
-        "output_tokens_details": {},
     }
     assert event("response.completed", response={"id": "r", "usage": usage}) == rp.Completed(
         "r", ev.TokenUsage(5, 0, 2, 0, 7)
@@ -202,6 +213,13 @@ BUSY = "Selected model is at capacity. Please try a different model."
         ({"code": "invalid_prompt"}, "Invalid request.", "other", False),
         ({"code": "cyber_policy", "message": "m"}, "m", "cyberPolicy", False),
         (
+            {"code": "cyber_policy", "message": " "},
+            "This request has been flagged for possible cybersecurity risk.",
+            "cyberPolicy",
+            False,
+        ),
+        ({"code": "invalid_prompt", "message": ""}, "", "other", False),
+        (
             {"code": "cyber_policy"},
             "This request has been flagged for possible cybersecurity risk.",
             "cyberPolicy",
@@ -260,9 +278,19 @@ def test_incomplete_responses(response: dict[str, Any] | None, reason: str) -> N
     [
         ({"usage": None}, "missing field `id`"),
         ({"id": "r", "usage": {"input_tokens": 5, "output_tokens": 2}}, "missing field `total_tokens`"),
+        (
+            {
+                "id": "r",
+                "usage": {"input_tokens": 5, "input_tokens_details": {}, "output_tokens": 2, "total_tokens": 7},
+            },
+            "missing field `cached_tokens`",
+        ),
+        ({"id": "r", "usage": 5}, "invalid type: integer `5`, expected struct ResponseCompletedUsage"),
+        ([], "invalid length 0, expected struct ResponseCompleted with 2 elements"),
+        ({"id": None}, "invalid type: null, expected a string"),
     ],
 )
-def test_an_unreadable_end_is_a_broken_stream(response: dict[str, Any], why: str) -> None:
+def test_an_unreadable_end_is_a_broken_stream(response: Any, why: str) -> None:
     with pytest.raises(ModelFailure) as caught:
         event("response.completed", response=response)
     assert caught.value.message == f"{STREAM}failed to parse ResponseCompleted: {why}"

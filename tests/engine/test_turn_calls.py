@@ -16,11 +16,12 @@ from tests.engine.test_turn_machine import START, World, call, ids, setup
 def serve(turn: Turn, item: CallItem) -> Script:
     """Takes as long as the test wants."""
     yield Run(Wait(1.0))
-    return None if item.name == "silent" else f"{item.name} is done"
+    name = getattr(item, "name", None)
+    return None if name == "silent" else f"{name} is done"
 
 
 def parallel(item: CallItem) -> bool:
-    return item.name == "together"
+    return getattr(item, "name", None) == "together"
 
 
 class Calls(World):

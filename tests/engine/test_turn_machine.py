@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -25,6 +26,7 @@ from engine.turn.effects import (
     Steer,
     Submission,
 )
+from engine.turn.items import query
 from engine.turn.machine import CallItem, Machine, Script, Turn
 from engine.turn.ops import Sample
 from engine.turn.replies import CallFailed
@@ -69,8 +71,8 @@ def setup(**changes: Any) -> TurnSetup:
 
 def serve(turn: Turn, item: CallItem) -> Script:
     """The one tool of these tests; everything else is unknown."""
-    if item.name != "update_plan" or isinstance(item, ev.CustomToolCall):
-        raise CallFailed(f"unsupported call: {item.name}")
+    if not isinstance(item, ev.FunctionCall) or item.name != "update_plan":
+        raise CallFailed(f"unsupported call: {getattr(item, 'name', item)}")
     return (yield from update_plan(turn, item.arguments, "default"))
 
 
@@ -195,6 +197,112 @@ def test_a_broken_stream_is_tried_again_until_the_retries_are_used_up() -> None:
     world.done(max(world.open), failure)
     assert world.outcome == "failed"
     assert [e.message for e in world.events(ev.ErrorEvent)] == ["stream disconnected"]
+
+
+def test_input_that_came_before_a_failure_is_asked_about_in_the_same_turn() -> None:
+    world = World()
+    world.feed(Steer, submission("pending"))
+    world.done(1, rp.ModelFailure("bad", rp.OTHER, kind="stream"))
+    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "pending"]
+    assert (len(world.events(ev.ErrorEvent)), len(world.events(ev.TurnContext)), world.outcome) == (1, 2, None)
+    world.feed(Progress, 2, say("next"))
+    world.done(2)
+    assert [done.last_agent_message for done in world.events(ev.TaskComplete)] == ["next"]
+
+
+def test_a_failed_turn_says_when_the_model_began() -> None:
+    world = World()
+    world.feed(Progress, 1, say("half"))
+    world.done(1, rp.ModelFailure("bad", rp.OTHER, kind="stream"))
+    assert world.events(ev.TaskComplete)[0].time_to_first_token_ms == 7
+
+
+def added(item: ev.ResponseItem, item_id: str | None) -> rp.ItemAdded:
+    return rp.ItemAdded(item, item_id)
+
+
+EMPTY = ev.Message(role="assistant", content=())
+
+
+def test_pieces_belong_to_what_began_last_and_to_nothing_without_it() -> None:
+    world = World()
+    for event in (
+        rp.TextDelta("lost"),
+        added(EMPTY, "m1"),
+        added(EMPTY, "m2"),
+        rp.TextDelta("a"),
+        say("a", "m2"),
+        rp.TextDelta("lost"),
+        rp.SummaryTextDelta("lost", 0),
+        say("b", "m1"),
+    ):
+        world.feed(Progress, 1, event)
+    assert [(d.item_id, d.delta) for d in world.events(ev.AgentMessageContentDelta)] == [("m2", "a")]
+    assert world.events(ev.ReasoningContentDelta) == []
+    assert [i.item.id for i in world.events(ev.ItemStarted)][1:] == ["m1", "m2", "m1"]
+    assert [i.item.id for i in world.events(ev.ItemCompleted)][1:] == ["m2", "m1"]
+
+
+def test_ids_that_the_model_leaves_out() -> None:
+    world = World()
+    for event in (
+        rp.ItemDone(EMPTY, None),
+        rp.ItemDone(ev.Reasoning(summary=()), None),
+        rp.ItemDone(ev.WebSearchCall(), None),
+    ):
+        world.feed(Progress, 1, event)
+    assert [i.item.id for i in world.events(ev.ItemCompleted)][1:] == ["id-2", "", ""]
+
+
+def test_a_message_is_told_in_one_piece_and_one_of_the_user_as_input() -> None:
+    world = World()
+    parts = (ev.OutputText(text="a"), ev.OutputText(text="b"))
+    world.feed(Progress, 1, rp.ItemDone(ev.Message(role="assistant", content=parts), "m1"))
+    user = (
+        ev.InputText(text="<image>"),
+        ev.InputImage("data:x"),
+        ev.InputText(text="</image>"),
+        ev.InputText(text="u"),
+    )
+    world.feed(Progress, 1, rp.ItemDone(ev.Message(role="user", content=user), "m2"))
+    assert [m.message for m in world.events(ev.AgentMessage)] == ["ab"]
+    told = world.events(ev.UserMessage)[-1]
+    assert (told.message, told.images) == ("u", ("data:x",))
+    item = world.events(ev.ItemCompleted)[-1].item
+    assert isinstance(item, ev.UserMessageItem)
+    assert item.content == (ev.ImageInput("data:x"), ev.TextInput("u"))
+
+
+def test_what_says_nothing_is_no_first_token() -> None:
+    world = World()
+    world.feed(Progress, 1, added(EMPTY, "m1"))
+    world.feed(Progress, 1, rp.ItemDone(ev.Reasoning(summary=()), "r"))
+    assert world.turn.first_token_ms is None
+    world.feed(Progress, 1, rp.TextDelta("x"))
+    assert world.turn.first_token_ms == 21
+
+
+def test_the_first_turn_state_is_echoed_for_the_whole_turn() -> None:
+    world = World()
+    for state in ("one", "two"):
+        world.feed(Progress, 1, rp.Headers((), turn_state=state))
+    world.feed(Progress, 1, call("nope", "a"))
+    world.done(1)
+    assert list(world.open.values()) == [Sample("u", None, "one")]
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        (ev.WebSearchAction(type="search", queries=("a", "b")), "a ..."),
+        (ev.WebSearchAction(type="search", queries=("a",)), "a"),
+        (ev.WebSearchAction(type="search"), ""),
+        (ev.WebSearchAction(type="find_in_page", pattern="p"), "'p'"),
+        (ev.WebSearchAction(type="find_in_page"), ""),
+    ],
+)
+def test_a_web_search_in_one_line(action: ev.WebSearchAction, told: str) -> None:
+    assert query(action) == told
 
 
 ACTION = st.sampled_from(["text", "call", "bad call", "finish", "fail", "fatal", "steer", "interrupt", "late"])
