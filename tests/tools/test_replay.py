@@ -124,12 +124,55 @@ def test_the_timeline_tells_each_thing_once(run: Run) -> None:
     for text in ("first question", "First answer", "second question", "Third answer"):
         assert out.count(text) == 1
     assert out.count("turn ") == 3
-    assert "30 lines, 9,114 bytes, 3 turns, 8 details left out (--all)" in out
+    assert "30 lines, 9,114 bytes, 3 turns, 7 details left out (--all)" in out
+
+
+def test_the_timeline_says_the_day_once_and_settings_when_they_change(run: Run) -> None:
+    out = run(THREE)[1]
+    assert out.startswith("2026-04-20\n")
+    assert out.count("2026-04-20") == 1
+    assert out.count("gpt-5.1-codex in /workspace/demo, approval never, sandbox danger-full-access") == 1
+
+
+def test_commands_are_shown_without_their_frames_unless_in_full(run: Run) -> None:
+    path = fixture_rollouts("tool_calls")[0]
+    out = run(path)[1]
+    assert "call       exec_command echo hello\n" in out
+    assert "output     exit 2: ls: cannot access 'missing.txt'" in out
+    assert "Chunk ID" not in out
+    assert "Chunk ID" in run(path, "--full")[1]
+
+
+def test_turns_without_an_end_and_turns_that_no_event_opens_have_headings_too(run: Run) -> None:
+    out = run(fixture_rollouts("open_turn")[0])[1]
+    assert out.count("this turn has no end") == 1
+    lines = run(fixture_rollouts("forked_copy")[0])[1].splitlines()
+    assert "what was said before the fork" in lines[2]
+    assert lines[3] == "turn 1  rollout-3"
+    assert lines[4].endswith("copied question")
+
+
+def test_what_is_no_rollout_is_said_to_be_none(tmp_path: Path, run: Run) -> None:
+    path = write(tmp_path / "notes.txt", [b"buy milk\n"])
+    assert run(path)[1].splitlines()[-2:] == [
+        "No line says which thread this is (session_meta): is it a rollout?",
+        "1 line, 9 bytes, 0 turns, 1 damaged (--check)",
+    ]
+
+
+def test_a_folder_is_no_rollout_and_the_message_says_what_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path)])
+    assert capsys.readouterr().err == (
+        f"rollout-replay: {tmp_path}: a folder; name one rollout in it, or a thread id and the folder as --home\n"
+    )
 
 
 def test_all_shows_the_details_too(run: Run) -> None:
     details = [line for line in run(THREE, "--all")[1].splitlines() if " context " in line]
-    assert len(details) == 5
+    assert len(details) == 4
 
 
 def test_texts_are_cut_to_a_line_unless_wanted_in_full(tmp_path: Path, run: Run) -> None:
@@ -352,8 +395,8 @@ def test_a_fork_of_a_fork_takes_the_lines_of_both(tmp_path: Path, run: Run) -> N
     last = child(tmp_path, 3, middle, middle.stat().st_size, [said("three")])
     target = tmp_path / "copy.jsonl"
     assert run(last, "--materialise", target, "--home", tmp_path)[0] == 0
-    texts = [json.loads(line)["text"] for line in run(target, "--json")[1].splitlines()]
-    assert texts[1:] == ["one", "two", "three"]
+    entries = [json.loads(line) for line in run(target, "--json")[1].splitlines()]
+    assert [entry["text"] for entry in entries if entry["kind"] == "user"] == ["one", "two", "three"]
 
 
 def test_a_lost_or_short_parent_is_damage_and_leaves_no_copy(tmp_path: Path, run: Run) -> None:

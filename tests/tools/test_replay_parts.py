@@ -14,9 +14,11 @@ from rollouts.lines import forward
 from rollouts.log import MemoryLog
 from tests.conftest import fixture_rollouts
 from tests.engine.homes import answered, line, meta, said, thread_id
+from tools.replaying.brief import brief
 from tools.replaying.difference import changes
 from tools.replaying.entries import entries
 from tools.replaying.integrity import Report, check
+from tools.replaying.telling import Kind
 
 ID = thread_id(1)
 
@@ -179,14 +181,62 @@ def test_words_that_are_written_twice_are_told_once() -> None:
 
 def test_the_same_words_said_again_are_told_again() -> None:
     assert told(meta(ID), started("t"), said("go"), ended("t"), started("u"), said("go"))[2:] == [
-        ("user", "go"), ("end", "completed"), ("turn", "u"), ("user", "go"),
+        ("user", "go"), ("end", "ended without an answer"), ("turn", "u"), ("user", "go"),
     ]  # fmt: skip
+
+
+def test_a_turn_with_an_error_failed_and_one_without_an_answer_is_said_to_have_none() -> None:
+    harmless = event("error", message="busy", codex_error_info="thread_rollback_failed")
+    ends = [
+        told(meta(ID), started("t"), said("go"), *lines, ended("t"))[-1]
+        for lines in ((event("error", message="boom"),), (harmless, answered("ok")), ())
+    ]
+    assert ends == [("end", "failed"), ("end", "completed"), ("end", "ended without an answer")]
+
+
+def test_an_approval_and_the_output_of_one_of_several_calls_say_which_call_it_is() -> None:
+    engine = {"type": "approval", "turn_id": "t", "call_id": "a", "kind": "command", "decision": "accept"}
+    calls = (call("a", arguments='{"cmd":"ls"}'), call("b", arguments='{"cmd":["rm","a b"]}'))
+    lines = told(meta(ID), *calls, line("engine_event", engine | {"decided_by": "user"}), answer("b"), answer("a"))
+    assert lines[3:] == [
+        ("approval", "command: accept by user: exec ls"),
+        ("output", "[exec rm 'a b'] done"),
+        ("output", "done"),
+    ]
+
+
+def test_a_command_of_the_user_is_told() -> None:
+    text = "<user_shell_command>\n<command>\nls\n</command>\n<result>\nExit code: 1\nDuration: 0.1 seconds\nOutput:\nno"
+    assert told(meta(ID), message("user", text + "\n</result>\n</user_shell_command>"))[1:] == [
+        ("ran", "by the user: ls\nExit code: 1\nDuration: 0.1 seconds\nOutput:\nno")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        ("call", 'exec_command {"cmd":"ls -l","yield_time_ms":5}', "exec_command ls -l (yield_time_ms 5)"),
+        ("call", 'shell {"command":["ls","a b"]}', "shell ls 'a b'"),
+        ("call", 'update_plan {"plan":[]}', 'update_plan {"plan":[]}'),
+        ("call", "apply_patch *** Begin Patch", "apply_patch *** Begin Patch"),
+        ("output", "Chunk ID: a\nWall time: 0.1 seconds\nProcess exited with code 2\nOutput:\nno\n", "exit 2: no"),
+        ("output", "Wall time: 1 s\nProcess running with session ID 7\nOutput:\n", "session 7 runs on"),
+        ("output", "[ls] Exit code: 0\nWall time: 1 seconds\nOutput:\na\nb", "[ls] exit 0: a\nb"),
+        ("output", '{"output":"x\\n","metadata":{"exit_code":0,"duration_seconds":0.1}}', "exit 0: x"),
+        ("output", '{"output":"x"}', '{"output":"x"}'),
+        ("output", "plain", "plain"),
+        ("ran", "by the user: ls\nExit code: 1\nDuration: 0.1 seconds\nOutput:\nno", "by the user: ls -> exit 1: no"),
+        ("patch", "completed: a added\na\ntext", "completed: a added"),
+    ],
+)
+def test_what_a_person_looks_for_first(kind: Kind, text: str, shown: str) -> None:
+    assert brief(kind, text) == shown
 
 
 def test_every_kind_of_event_that_is_written_is_told_or_left_out_on_purpose() -> None:
     from rollouts import events as ev
     from rollouts.policy import persisted
-    from tools.replaying import entries as module
+    from tools.replaying import telling as module
 
     silent = {ev.SessionMeta, ev.TokenCount, ev.ContextCompacted}
     known = set(module._TELL) | silent

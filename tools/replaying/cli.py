@@ -1,7 +1,7 @@
 """The command line of `tools/replay`: what a person asks, answered from the log alone.
 
 Exit code 0: done, or nothing wrong; 1: `--check` found damage or an oddity; 2: a wrong command line, or a rollout that
-is not there or cannot be read.
+is not there or cannot be read; 130: interrupted before it was done (`--follow` never is).
 """
 
 from __future__ import annotations
@@ -24,9 +24,24 @@ from tools.replaying.source import NotFound, open_source
 WRONG = 2
 """Exit code when there is nothing to answer from."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_EXAMPLES = """\
+Examples
+
+    rollout-replay ROLLOUT                        what happened, a line each
+    rollout-replay ROLLOUT --full --all           every word of it
+    rollout-replay ROLLOUT --until 120 --state    what the engine knew after line 120
+    rollout-replay ROLLOUT --diff 100 120         what changed in between
+    rollout-replay ROLLOUT --check                is it sound? exit code 1 if not
+
+Columns of the timeline: line of the file, time (UTC), what it is, what it says.
+"""
+
 _ONE = Group("Instead of the timeline", validator=validators.mutually_exclusive)
-_Flag = Parameter(negative="")
-_Mode = Parameter(negative="", group=_ONE)
+_Flag = Parameter(negative="", show_default=False)
+_Mode = Parameter(negative="", show_default=False, group=_ONE)
 
 
 class _Output(Console):
@@ -38,6 +53,7 @@ class _Output(Console):
 
 def replay(
     rollout: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
     *,
     state: Annotated[bool, _Mode] = False,
     diff: Annotated[tuple[str, str] | None, _Mode] = None,
@@ -99,7 +115,14 @@ def replay(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    app = App(name="replay", default_command=replay, version_flags=[], suppress_keyboard_interrupt=False)
+    app = App(
+        name="rollout-replay",
+        default_command=replay,
+        version_flags=[],
+        suppress_keyboard_interrupt=False,
+        help_epilogue=_EXAMPLES,
+        help_format="plaintext",
+    )
     try:
         code = app(
             None if arguments is None else list(arguments),
@@ -108,12 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
         sys.stdout.flush()
     except (NotFound, NoSuchPoint, Refused, LogError) as error:
-        print(f"replay: {error}", file=sys.stderr)
+        print(f"rollout-replay: {error}", file=sys.stderr)
         code = WRONG
     except cyclopts.CycloptsError:
         code = WRONG
     except KeyboardInterrupt:
-        code = 0
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on, which is fine
         code = 0

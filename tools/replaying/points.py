@@ -17,6 +17,9 @@ from rollouts import events as ev
 from rollouts.lines import Record
 from rollouts.log import Log
 
+POINT: Final = "a line (a number, 0 is the start), a turn id or a time (2026-04-20T10:00:00Z)"
+"""What people may write for a point."""
+
 _IMPLICIT: Final = re.compile(r"rollout-(\d+)")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d.*")
 
@@ -72,14 +75,14 @@ def _line(number: int, records: Iterable[Record]) -> Point:
             break
         point = Point(point.line + 1, record.end)
     if point.line < number:
-        raise NoSuchPoint(f"there is no line {number}, the rollout has {point.line}")
+        raise NoSuchPoint(f"there is no line {number}, the rollout ends with line {point.line}")
     return point
 
 
 def _time(text: str, records: Iterable[Record]) -> Point:
     limit = _moment(text)
     if limit is None:
-        raise NoSuchPoint(f"{text} is no time; write 2026-04-20T10:00:00Z")
+        raise NoSuchPoint(f"{text} is no time; a point is {POINT}")
     point = Point(0, 0)
     for number, record in enumerate(records, 1):
         line = codec.decode(record.data)
@@ -111,7 +114,7 @@ def _turn(turn: str, records: Iterable[Record]) -> Point:
         if inside and isinstance(body, ev.TaskComplete | ev.TurnAborted) and body.turn_id in (turn, None):
             return point
     if not inside:
-        raise NoSuchPoint(f"there is no turn {turn}")
+        raise NoSuchPoint(f"there is no turn {turn}; a point is {POINT}")
     return point
 
 

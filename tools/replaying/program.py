@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from rollouts.lines import Record
 from rollouts.log import FileLog, Log, follow, open_log
 from tools.replaying import integrity
 from tools.replaying.difference import changes
-from tools.replaying.entries import Teller
+from tools.replaying.entries import Entry, Teller
 from tools.replaying.materialise import LostParent, NotByReference, check_parent, full_lines
 from tools.replaying.points import described, find, state_at
 from tools.replaying.show import Printer, print_changes, print_report, watched
@@ -50,12 +51,14 @@ class Program:
             if followed and record.torn:
                 break  # told when it is whole
             number, end = number + 1, record.end
-            self._tell(teller, number, record)
+            self._tell(teller.tell(number, record))
+        self._tell(teller.rest())
         self._console.file.flush()
         if followed:
             if not isinstance(self._log, FileLog) or self._source.path is None:
                 raise Refused("only a plain file can be followed")
-            anyio.run(self._follow, teller, number, end)
+            with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+                anyio.run(self._follow, teller, number, end)
         elif not self._json:
             self._printer.finish(number, end)
         return 0
@@ -120,17 +123,15 @@ class Program:
     async def _follow(self, teller: Teller, number: int, end: int) -> None:
         async for record in follow(self._log, end):
             number += 1
-            self._tell(teller, number, record)
+            self._tell(teller.tell(number, record))
             self._console.file.flush()
 
-    def _tell(self, teller: Teller, number: int, record: Record) -> None:
-        entry = teller.entry(number, record)
-        if entry is None:
-            return
-        if not self._json:
-            self._printer.entry(entry)
-        elif self._details or not entry.detail:
-            self._write(msgspec.json.encode(entry))
+    def _tell(self, told: list[Entry]) -> None:
+        for entry in told:
+            if not self._json:
+                self._printer.entry(entry)
+            elif self._details or not entry.detail:
+                self._write(msgspec.json.encode(entry))
 
     def _records(self, stop: int | None, what: str) -> Iterator[Record]:
         end = self._log.end() if stop is None else stop

@@ -13,9 +13,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.text import Text
 
 from rollouts.lines import Record
+from tools.replaying.brief import brief, one_line
 from tools.replaying.difference import Change
-from tools.replaying.entries import Entry
+from tools.replaying.entries import IMPLICIT, Entry
 from tools.replaying.integrity import Report
+from tools.replaying.telling import Kind
 
 _LONG: Final = 32 << 20
 """Bytes from which on reading is shown as it goes."""
@@ -25,12 +27,18 @@ _VALUE_WIDTH: Final = 100
 _INDENT: Final = 31
 """Columns before the text of an entry."""
 
+_LOOKED_AT: Final = 1 << 16
+"""Characters of a text that may be looked at for its one line."""
+
 _CONTROLS: Final = dict.fromkeys(range(127, 160), "�") | {n: 0x2400 + n for n in range(32) if n not in (9, 10)}
+
+_NEVER_ENDED: Final = f"{'':{_INDENT}}this turn has no end: it runs still, or whoever ran it stopped"
 
 _STYLES: Final = {
     "thread": "bold",
     "turn": "bold cyan",
     "end": "cyan",
+    "settings": "dim",
     "user": "bold green",
     "agent": "green",
     "reasoning": "dim italic",
@@ -55,7 +63,7 @@ _STYLES: Final = {
 
 
 class Printer:
-    """Prints entries, each on one line (or in full), with a heading for each turn."""
+    """Prints entries, each on one line (or in full), with a heading for each day and each turn."""
 
     def __init__(self, console: Console, *, details: bool = False, full: bool = False) -> None:
         """`details` shows what only the model needs, `full` all of a text instead of its beginning."""
@@ -63,31 +71,60 @@ class Printer:
         self._details = details
         self._full = full
         self._hidden = 0
+        self._damaged = 0
         self._turns = 0
+        self._day = ""
+        self._turn: str | None = None
+        self._open = False
+        self._thread = False
         self._width = console.width if console.is_terminal else _PIPE_WIDTH
 
     def entry(self, entry: Entry) -> None:
         """Print one entry, or count it as hidden."""
+        self._thread = self._thread or entry.kind == "thread"
         if entry.detail and not self._details:
             self._hidden += 1
-        elif entry.kind == "turn":
-            self._turns += 1
-            self._print((f"turn {self._turns}  ", "bold cyan"), (entry.text, "dim"))
-        else:
-            place = f"at byte {entry.offset}: " if entry.kind == "damaged" else ""
-            body = self._body(place + entry.text)
-            number = f"{entry.line:>6} {clock(entry.time):<12} "
-            self._print((number, "dim"), (f"{entry.kind:<10} ", _STYLES.get(entry.kind, "")), (body, ""))
+            return
+        self._heading(entry)
+        if entry.kind == "turn":
+            return
+        place = f"at byte {entry.offset}: " if entry.kind == "damaged" else ""
+        self._damaged += entry.kind == "damaged"
+        self._open = self._open and not (entry.kind == "end" and entry.turn == self._turn)
+        number = f"{entry.line:>6} {clock(entry.time):<12} "
+        body = self._body(entry.kind, place + entry.text)
+        self._print((number, "dim"), (f"{entry.kind:<10} ", _STYLES.get(entry.kind, "")), (body, ""))
 
     def finish(self, lines: int, end: int) -> None:
-        """Say how much that was."""
-        hidden = f", {self._hidden} details left out (--all)" if self._hidden else ""
-        self._print((f"{lines} lines, {end:,} bytes, {self._turns} turns{hidden}", "dim"))
+        """Say how much that was, and what is missing."""
+        if self._open:
+            self._print((_NEVER_ENDED, "yellow"))
+        if lines and not self._thread:
+            self._print(("No line says which thread this is (session_meta): is it a rollout?", "bold red"))
+        damaged = f", {self._damaged} damaged (--check)" if self._damaged else ""
+        hidden = f", {counted(self._hidden, 'detail')} left out (--all)" if self._hidden else ""
+        sizes = f"{counted(lines, 'line')}, {counted(end, 'byte')}, {counted(self._turns, 'turn')}"
+        self._print((f"{sizes}{damaged}{hidden}", "dim"))
 
-    def _body(self, text: str) -> str:
+    def _heading(self, entry: Entry) -> None:
+        """The day and the turn, where the entry begins one. Implicit turns begin with their first entry."""
+        if len(entry.time) > 10 and entry.time[:10] != self._day:
+            self._day = entry.time[:10]
+            self._print((harmless(self._day), "bold"))
+        implicit = entry.turn is not None and entry.turn.startswith(IMPLICIT) and entry.turn != self._turn
+        if entry.kind == "turn" or implicit:
+            if self._open:
+                self._print((_NEVER_ENDED, "yellow"))
+            self._turns += 1
+            self._turn, self._open = entry.turn, entry.kind == "turn"
+            self._print((f"turn {self._turns}  ", "bold cyan"), (harmless(entry.turn or ""), "dim"))
+
+    def _body(self, kind: Kind, text: str) -> str:
         if self._full:
             return harmless(text).replace("\n", "\n" + " " * _INDENT)
-        return shortened(text, max(20, self._width - _INDENT))
+        width = max(20, self._width - _INDENT)
+        short = shortened(brief(kind, text[:_LOOKED_AT]), width)
+        return short if len(text) <= _LOOKED_AT or short.endswith("…") else short + "…"
 
     def _print(self, *parts: tuple[str, str]) -> None:
         if self._console.is_terminal:
@@ -95,6 +132,11 @@ class Printer:
         else:
             # a pipe gets the same text ten times as fast
             self._console.file.write("".join(text for text, _ in parts) + "\n")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 turn`, `2 turns`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def clock(timestamp: str) -> str:
@@ -109,8 +151,7 @@ def harmless(text: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """The text on one line of at most so many characters."""
-    flat = harmless(" ".join(text[: width * 4].split()))
-    return flat if len(flat) <= width and len(text) <= width * 4 else flat[: width - 1] + "…"
+    return harmless(one_line(text, width))
 
 
 def print_report(console: Console, name: str, report: Report) -> None:
@@ -123,7 +164,7 @@ def print_report(console: Console, name: str, report: Report) -> None:
         )
         console.print(text, soft_wrap=True, highlight=False)
     verdict = "sound" if report.sound else "not sound"
-    size = f"{report.lines} lines, {report.bytes:,} bytes, {report.turns} turns"
+    size = f"{counted(report.lines, 'line')}, {counted(report.bytes, 'byte')}, {counted(report.turns, 'turn')}"
     console.print(Text(f"{name}: {verdict}; {size}"), soft_wrap=True, highlight=False)
 
 

@@ -47,6 +47,8 @@ def open_source(name: str, home: Path | None) -> Source:
     if name == STDIN:
         return Source("standard input", _from_stdin(), None, layout)
     path = Path(name)
+    if path.is_dir():
+        raise NotFound(f"{name}: a folder; name one rollout in it, or a thread id and the folder as --home")
     if path.exists():
         return Source(name, _exactly(path), path, layout)
     found = find(name, layout)
