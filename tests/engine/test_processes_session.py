@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -266,13 +267,15 @@ async def test_many_commands_in_every_state_leave_nothing_behind() -> None:
     assert not [session.pid for session in sessions if Path(f"/proc/{session.pid}").exists()]
 
 
-async def test_a_command_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    script = """
+@pytest.mark.parametrize("program", ["sleep", shutil.which("sleep")])
+@pytest.mark.parametrize("tty", ["None", "Size()"])
+async def test_a_command_dies_with_the_process_that_started_it(program: str, tty: str) -> None:
+    script = f"""
 import anyio, os, sys
 from engine.processes.session import Session
-from engine.processes.spawn import Command
+from engine.processes.spawn import Command, Size
 async def main():
-    session = Session(Command(argv=("sleep", "600"), cwd="/", env=dict(os.environ)), print)
+    session = Session(Command(argv=("{program}", "600"), cwd="/", env=dict(os.environ), tty={tty}), print)
     print(session.pid, flush=True)
     await session.run()
 anyio.run(main)
