@@ -103,8 +103,8 @@ class Asks:
             return expected.cautious()
 
 
-def _tool_failed() -> p.DynamicToolCallResponse:
-    text = p.InputTextDynamicToolCallOutputContentItem(text="dynamic tool request failed")
+def _tool_failed(why: str) -> p.DynamicToolCallResponse:
+    text = p.InputTextDynamicToolCallOutputContentItem(text=why)
     return p.DynamicToolCallResponse(content_items=[text], success=False)
 
 
@@ -127,7 +127,11 @@ ANSWER_TYPES: Final[Mapping[str, AnswerType]] = {
         p.PermissionsRequestApprovalResponse,
         lambda: p.PermissionsRequestApprovalResponse(permissions=p.GrantedPermissionProfile()),
     ),
-    "item/tool/call": AnswerType(p.DynamicToolCallResponse, _tool_failed),
+    "item/tool/call": AnswerType(
+        p.DynamicToolCallResponse,
+        lambda: _tool_failed("dynamic tool response was invalid"),
+        lambda: _tool_failed("dynamic tool request failed"),
+    ),
     "mcpServer/elicitation/request": AnswerType(
         p.McpServerElicitationRequestResponse,
         lambda: p.McpServerElicitationRequestResponse(action="decline"),

@@ -64,10 +64,18 @@ def _app_server(args: argparse.Namespace, engine: Embedded | None) -> None:
     )
     check_flags(flags)
     overrides = _overrides(args)
+    _restore_locale()
     folder = _home()
     listener = _listener(args.listen, flags, folder)
     open_host, handlers = engine or _real_engine()
     _serve(open_host(folder, overrides), listener, handlers)
+
+
+def _restore_locale() -> None:
+    """Take back what the interpreter puts into the environment of a C locale (PEP 538): commands inherit it."""
+    given = Path("/proc/self/environ").read_bytes().split(b"\0")
+    if not any(entry.startswith(b"LC_CTYPE=") for entry in given):
+        os.environ.pop("LC_CTYPE", None)
 
 
 def _serve(factory: HostFactory, listener: Listener, handlers: Mapping[str, Handler]) -> None:

@@ -25,7 +25,7 @@ from engine.patch.plan import Verified
 from engine.patch.turn_diff import TurnDiff
 from engine.permissions.writable import can_write
 from engine.processes import frames
-from engine.processes.buffers import HeadTail, text
+from engine.processes.buffers import HeadTail, guessed_text
 from engine.processes.environment import environment, plain_output, policy_of
 from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
@@ -161,7 +161,7 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
             await session.finished.wait()
     if session.death_signal is not None and not timed_out:
         return Ended(frames.shell_killed(session.death_signal), -1, session.seconds, failed=True)
-    output = text(join_streams(outputs["stdout"].data(), outputs["stderr"].data()))
+    output = guessed_text(join_streams(outputs["stdout"].data(), outputs["stderr"].data()))
     code = TIMED_OUT if timed_out else session.exit_code
     return Ended(output, -1 if code is None else code, session.seconds, timed_out)
 

@@ -58,8 +58,8 @@ _ENUMS: dict[str, str] = {
     "SummaryText": "ReasoningItemReasoningSummary",
 }
 
-#: Members that are ours alone: they do not count in "with N elements".
-_OURS = frozenset({"clientMetadata"})
+#: Members that are ours alone, and other names of members: they do not count in "with N elements".
+_OURS = frozenset({"clientMetadata", "timeout"})
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from engine.approvals import Command, Escalation, Permit, Question, Refusal
+from engine.approvals import Command, Permit, Question, Refusal
 from engine.asks import CommandAnswerFailed, PatchAnswerFailed
 from engine.calls.ops import AllowPrefix
 from engine.commands import parse_command
@@ -50,16 +50,6 @@ def approve_command(box: Toolbox, turn: Turn, call_id: str, command: Command) ->
         raise Rejected(verdict.text)
     yield from _ask(box, turn, call_id, command, verdict)
     return Permit(verdict.sandboxed, approved=True)
-
-
-def check_escalation(box: Toolbox, escalation: Escalation) -> None:
-    """See that the model may ask for what it asks for.
-
-    :raises CallFailed: it may not.
-    """
-    refusal = box.judge.refused_escalation(escalation)
-    if refusal is not None:
-        raise CallFailed(refusal)
 
 
 def approve_retry(box: Toolbox, turn: Turn, call_id: str, command: Command, permit: Permit) -> Script:

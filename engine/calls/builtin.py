@@ -15,6 +15,14 @@ def function(name: str, description: str, properties: Json, required: Sequence[s
     return msgspec.Raw(msgspec.json.encode(function_entry(name, description, strict_object(properties, required))))
 
 
+def without(spec: msgspec.Raw, argument: str) -> msgspec.Raw:
+    """A tool without an argument; one that has no such argument as it is."""
+    entry = msgspec.json.decode(spec)
+    if entry.get("parameters", {}).get("properties", {}).pop(argument, None) is None:
+        return spec
+    return msgspec.Raw(msgspec.json.encode(entry))
+
+
 def function_entry(name: str, description: str, parameters: object) -> Json:
     """A function tool as an object, to stand alone or in a namespace."""
     return {

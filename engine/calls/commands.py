@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.approvals import Command, Escalation
-from engine.calls.approval import Rejected, approve_command, approve_retry, check_escalation
+from engine.approvals import Command
+from engine.calls.approval import Rejected, approve_command, approve_retry
 from engine.calls.arguments import parse
 from engine.calls.ops import Exec, Executed, Type
 from engine.calls.patch import apply_patch
+from engine.calls.wishes import Wishes, session_escalation, shell_flag
 from engine.patch.parse import PatchRefused
 from engine.patch.plan import resolve
 from engine.patch.shell import shell_form
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 
-class ExecCommandArgs(msgspec.Struct, frozen=True):
+class ExecCommandArgs(Wishes, frozen=True, kw_only=True):
     """Arguments of `exec_command`; times in milliseconds."""
 
     cmd: str
@@ -36,9 +37,6 @@ class ExecCommandArgs(msgspec.Struct, frozen=True):
     tty: bool = False
     yield_time_ms: U64 = 10_000
     max_output_tokens: USIZE | None = None
-    sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
-    justification: str | None = None
-    prefix_rule: tuple[str, ...] | None = None
 
 
 class WriteStdinArgs(msgspec.Struct, frozen=True):
@@ -54,16 +52,12 @@ def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Run a command line; one that does not end in time goes on in the background."""
     given = parse(call.arguments, ExecCommandArgs)
     cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
-    argv = (resolve_shell(given.shell, box.shell), "-c" if given.login is False else "-lc", given.cmd)
+    argv = (resolve_shell(given.shell, box.shell), shell_flag(box, given.login), given.cmd)
+    escalation = session_escalation(box, given)
+    started = turn.now
     patched = yield from patch_in_shell(box, turn, call, argv, cwd, "exec_command")
     if patched is not None:
-        return patched
-    escalation = Escalation(
-        wanted=given.sandbox_permissions == "require_escalated",
-        reason=given.justification,
-        prefix=given.prefix_rule,
-    )
-    check_escalation(box, escalation)
+        return f"Wall time: {(turn.now - started).total_seconds():.4f} seconds\nOutput:\n{patched}"
     command = Command(argv, cwd, escalation, given.tty)
     try:
         done = yield from _run(box, turn, call.call_id, command, call_yield_ms(given.yield_time_ms))
@@ -130,9 +124,5 @@ def patch_in_shell(
     if form is None:
         return None
     text = f"Warning: apply_patch was requested via {tool}. Use the apply_patch tool instead of exec_command."
-    turn.beside.append(ev.Message(role="user", content=(ev.InputText(text),)))
     folder = resolve(cwd, form.workdir) if form.workdir else cwd
-    started = turn.now
-    output = yield from apply_patch(box, turn, call.call_id, form.patch, folder)
-    seconds = (turn.now - started).total_seconds()
-    return f"Wall time: {seconds:.4f} seconds\nOutput:\n{output}"
+    return (yield from apply_patch(box, turn, call.call_id, form.patch, folder, warning=text))

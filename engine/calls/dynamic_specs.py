@@ -75,7 +75,7 @@ def _bad_namespace(tool: ev.DynamicToolSpec) -> str | None:
     if not space.strip():
         return f"dynamic tool namespace must not be empty for {tool.name}"
     if space != space.strip():
-        return f"dynamic tool namespace has leading/trailing whitespace for {tool.name}: {space}"
+        return f"dynamic tool namespace has leading/trailing whitespace for {tool.name}: {space.strip()}"
     return f"dynamic tool namespace is reserved for {tool.name}: {space}" if _reserved(space) else None
 
 

@@ -35,11 +35,17 @@ def apply_patch_function(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Scr
     return (yield from apply_patch(box, turn, call.call_id, given.input, str(box.settings.cwd)))
 
 
-def apply_patch(box: Toolbox, turn: Turn, call_id: str, text: str, cwd: str) -> Script:
-    """Check, ask if needed, write, show."""
+def apply_patch(box: Toolbox, turn: Turn, call_id: str, text: str, cwd: str, *, warning: str | None = None) -> Script:
+    """Check, ask if needed, write, show.
+
+    :param warning: what the model is told of a patch that passed the check.
+    """
     verified: Verified = yield Run(VerifyPatch(text, cwd))
+    if warning is not None:
+        turn.beside.append(ev.Message(role="user", content=(ev.InputText(warning),)))
     permit: Permit = yield from approve_patch(box, turn, call_id, verified)
     applied: Applied = yield Run(ApplyPatch(turn.id, verified, permit.sandboxed))
+    turn.tell_beside()
     turn.emit(
         ev.PatchApplyEnd(
             call_id=call_id,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from engine.approvals import Command, Escalation
-from engine.calls.approval import REJECTED, Rejected, approve_command, approve_retry, check_escalation
+from engine.approvals import Command
+from engine.calls.approval import REJECTED, Rejected, approve_command, approve_retry
 from engine.calls.arguments import parse
 from engine.calls.commands import patch_in_shell
 from engine.calls.ops import RunShell
+from engine.calls.wishes import Wishes, shell_escalation, shell_flag
 from engine.commands import parse_command
 from engine.patch.plan import resolve
 from engine.processes import frames
@@ -33,14 +34,11 @@ DECLINED = "exec command rejected by user"
 DEFAULT_TIMEOUT_MS = 10_000
 
 
-class _Common(msgspec.Struct, frozen=True, kw_only=True):
+class _Common(Wishes, frozen=True, kw_only=True):
     workdir: str | None = None
     timeout_ms: U64 | None = None
     timeout: U64 | None = None
     """Another name of `timeout_ms` that models use."""
-    sandbox_permissions: Literal["use_default", "require_escalated", "with_additional_permissions"] = "use_default"
-    justification: str | None = None
-    prefix_rule: tuple[str, ...] | None = None
 
 
 class ShellCommandToolCallParams(_Common, frozen=True, kw_only=True):
@@ -59,20 +57,18 @@ class ShellToolCallParams(_Common, frozen=True, kw_only=True):
 def shell_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """A command line in the user's shell."""
     given = parse(call.arguments, ShellCommandToolCallParams)
-    argv = (box.shell, "-c" if given.login is False else "-lc", given.command)
+    argv = (box.shell, shell_flag(box, given.login), given.command)
     return (yield from _run(box, turn, call, argv, given, frames.shell_command))
 
 
 def shell(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """An argv."""
     given = parse(call.arguments, ShellToolCallParams)
-    if not given.command:
-        raise CallFailed("command args are empty")
     return (yield from _run(box, turn, call, given.command, given, frames.shell))
 
 
 def local_shell(box: Toolbox, turn: Turn, call: ev.LocalShellCall) -> Script:
-    """An argv, from models whose shell tool is an item of its own."""
+    """An argv, from models whose shell tool is an item of its own. Its environment and user are not heeded."""
     own = call_id(call)
     if not own:
         raise CallFailed("LocalShellCall without call_id or id")
@@ -91,15 +87,15 @@ def _run(
     frame: Callable[[Ended, Truncation], str],
 ) -> Script:
     cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
+    escalation = shell_escalation(box, given)
     patched = yield from patch_in_shell(box, turn, call, argv, cwd, call.name)
     if patched is not None:
         return patched
-    wanted = given.sandbox_permissions == "require_escalated"
-    escalation = Escalation(wanted, given.justification, given.prefix_rule, verb="should not")
-    check_escalation(box, escalation)
     command = Command(argv, cwd, escalation)
     shown = Shown(turn.emit, turn.id, call.call_id, argv, cwd, "agent")
     shown.begin()
+    if not argv:
+        shown.declined("command args are empty")
     try:
         permit = yield from approve_command(box, turn, call.call_id, command)
     except Rejected as rejected:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.calls.builtin import APPLY_PATCH_FUNCTION, FUNCTIONS, VIEW_IMAGE_IN_DETAIL, function, text
+from engine.calls.builtin import APPLY_PATCH_FUNCTION, FUNCTIONS, VIEW_IMAGE_IN_DETAIL, function, text, without
 from engine.calls.dynamic_specs import dynamic_specs
 from engine.calls.offers import listed, web_search_mode
 
@@ -40,7 +40,8 @@ def _spec(name: str, settings: Settings) -> msgspec.Raw:
         return APPLY_PATCH_FUNCTION
     if name == "view_image" and info.supports_image_detail_original:
         return VIEW_IMAGE_IN_DETAIL
-    return FUNCTIONS[name]
+    spec = FUNCTIONS[name]
+    return spec if settings.config.get("allow_login_shell", True) else without(spec, "login")
 
 
 def _web_search(settings: Settings) -> msgspec.Raw:

@@ -49,6 +49,8 @@ class Toolbox:
                 return None  # called in the wrong way, a tool says nothing (observed)
             raise CallFailed(f"unsupported custom tool call: {item.name}")
         if isinstance(item, ev.LocalShellCall):
+            if not self._offered("local_shell"):
+                raise CallFailed("unsupported call: local_shell")
             return (yield from shell.local_shell(self, turn, item))
         if self._is_dynamic(item.namespace, item.name):
             return (yield from asking.dynamic_tool(self, turn, item))

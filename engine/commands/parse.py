@@ -14,7 +14,7 @@ from itertools import groupby
 import msgspec
 
 from engine.commands.summaries import awk_file, sed_file, summarize
-from engine.commands.words import JOINTS, plain_commands, script_of
+from engine.commands.words import JOINTS, plain_commands, powershell_script, script_of
 from projections.quoting import join
 from rollouts import events as ev
 
@@ -26,6 +26,9 @@ _XARGS_VALUES = frozenset({"-E", "-e", "-I", "-L", "-n", "-P", "-s"})
 
 def parse_command(argv: Sequence[str]) -> tuple[ev.ParsedCommand, ...]:
     """The parts of a command as clients see them; none for a mere `cd`."""
+    foreign = "" if not argv else powershell_script(argv)
+    if foreign is not None:
+        return (ev.ParsedUnknown(foreign),)
     script = script_of(argv)
     parts = _of_words(tuple(argv)) if script is None else _of_script(script)
     parts = [part for part, _ in groupby(parts)]

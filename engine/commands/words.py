@@ -13,12 +13,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 SHELLS = frozenset({"bash", "zsh", "sh"})
+_POWERSHELLS = frozenset({"pwsh", "powershell"})
+_POWERSHELL_FLAGS = frozenset({"-nologo", "-noprofile"})
 JOINTS = ("&&", "||", ";", "|")
 
 _RESERVED = frozenset(
     [
         *("if", "then", "elif", "else", "fi", "do", "done", "case", "esac", "while", "until", "for", "in"),
-        *("function", "select", "coproc", "{", "}", "!", "[[", "]]"),
+        *("function", "select", "coproc", "{", "}", "!", "[[", "]]", "["),
     ]
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(\[[^\]]*\])?\+?=")
@@ -54,6 +56,15 @@ def canonical(argv: Sequence[str]) -> tuple[str, ...]:
         return tuple(argv)
     commands = plain_commands(script)
     return commands[0].words if commands is not None and len(commands) == 1 else ("", argv[1], script)
+
+
+def powershell_script(argv: Sequence[str]) -> str | None:
+    """The script of `pwsh -Command SCRIPT` and its like; None for other commands."""
+    if re.split(r"[/\\]", argv[0])[-1].lower().removesuffix(".exe") not in _POWERSHELLS:
+        return None
+    words = iter(argv[1:])
+    flag = next((word for word in words if word.lower() not in _POWERSHELL_FLAGS), "")
+    return next(words, None) if flag.lower() in ("-command", "-c") else None
 
 
 def plain_commands(script: str) -> list[PlainCommand] | None:
@@ -133,6 +144,9 @@ class _Lexer:
         text, bare = "", ""
         quoted, risky = False, False
         while self._at < len(self._script) and (char := self._script[self._at]) not in " \t\n;&|":
+            if self._script.startswith("\\\n", self._at):
+                self._at += 2
+                continue
             if char not in "'\"\\":
                 bare += char
                 risky = risky or (char in _PATTERN and text[:1] in ("", "-"))

@@ -127,6 +127,7 @@ TOP_LEVEL = Section(
         "model_auto_compact_token_limit": Whole(),
         "model_supports_reasoning_summaries": Flag(),
         "review_model": Text(),
+        "allow_login_shell": Flag(),
         "tool_output_token_limit": Whole("usize"),
         "openai_base_url": Text(),
         "instructions": Text(),

@@ -19,6 +19,26 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def guessed_text(data: bytes) -> str:
+    """Output of programs that may write in a Western legacy encoding. What is neither that nor UTF-8 becomes U+FFFD.
+
+    The reference guesses among all encodings for the `shell` tools and for commands of users (observed for this one).
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        lossy = data.decode("utf-8", errors="replace")
+    if any(char > "\x7f" and char != "\ufffd" for char in lossy):
+        return lossy  # mostly UTF-8 after all
+    return "".join(_WINDOWS_1252.get(byte, chr(byte)) for byte in data)
+
+
+_WINDOWS_1252 = {
+    byte: char for byte in range(0x80, 0xA0) if (char := bytes([byte]).decode("windows-1252", errors="ignore"))
+}
+"""Where the encoding is not that of ISO 8859-1; its five holes are the control characters there."""
+
+
 class Utf8Chunks:
     """Cuts a stream of bytes into chunks that do not tear characters apart.
 

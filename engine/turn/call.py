@@ -48,10 +48,9 @@ def start_call(turn: Turn, item: CallItem) -> None:
 
 
 def _record(turn: Turn, task: Task) -> None:
-    beside, turn.beside = turn.beside, []
-    for item in (*beside, task.result):
-        if item is not None:
-            turn.emit(item)
+    turn.tell_beside()
+    if task.result is not None:
+        turn.emit(task.result)
 
 
 def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:

@@ -173,6 +173,12 @@ class Turn:
         for message in told:
             self.emit(message)
 
+    def tell_beside(self) -> None:
+        """Record what the model is told beside outputs now."""
+        beside, self.beside = self.beside, []
+        for item in beside:
+            self.emit(item)
+
     def interrupt(self) -> None:
         """End the turn as if the user had interrupted it; takes effect when the current step is through."""
         self._interrupted_by = "interrupted"

@@ -253,3 +253,43 @@ def test_nobody_is_asked_to_escalate_under_never(tmp_path: Path) -> None:
     trial = Trial(tmp_path, "never")
     with pytest.raises(CallFailed, match="you should not ask for escalated permissions"):
         trial.call("touch x", sandbox_permissions="require_escalated")
+
+
+MORE = {"sandbox_permissions": "with_additional_permissions"}
+DISABLED = "additional permissions are disabled; enable `features.exec_permission_approvals`"
+
+
+@pytest.mark.parametrize("more", [MORE, {"additional_permissions": {}}, {"additional_permissions": {"network": {}}}])
+@pytest.mark.parametrize(
+    ("tool", "policy", "told"),
+    [
+        ("exec_command", "never", "approval policy is Never; reject command"),
+        ("exec_command", "on-request", DISABLED),
+        ("shell_command", "never", DISABLED),
+        ("shell_command", "on-request", DISABLED),
+    ],
+)
+def test_more_permissions_within_the_sandbox_are_refused(
+    tmp_path: Path, tool: str, policy: str, told: str, more: dict[str, object]
+) -> None:
+    trial = Trial(tmp_path, policy)
+    with pytest.raises(CallFailed, match=f"^{told}"):
+        trial.call("echo x", tool=tool, **more)
+    assert trial.ops == []
+
+
+@pytest.mark.parametrize("tool", ["exec_command", "shell_command"])
+def test_login_shells_can_be_forbidden(tmp_path: Path, tool: str) -> None:
+    (tmp_path / "config.toml").write_text("allow_login_shell = false")
+    trial = Trial(tmp_path, "never", "danger-full-access")
+    with pytest.raises(CallFailed, match="^login shell is disabled by config"):
+        trial.call("ls", tool=tool, login=True)
+    trial.call("ls", executed() if tool == "exec_command" else FINE, tool=tool)
+    assert trial.ops[0].argv[:2] == ("/bin/bash", "-c")
+
+
+def test_no_words_are_shown_as_a_command_that_was_declined(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "never")
+    with pytest.raises(CallFailed, match="^command args are empty$"):
+        trial.call([], tool="shell")
+    assert trial.ops == []

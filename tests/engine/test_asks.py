@@ -32,7 +32,7 @@ CAUTIOUS = {
         "strictAutoReview": None,
     },
     "item/tool/call": {
-        "contentItems": [{"type": "inputText", "text": "dynamic tool request failed"}],
+        "contentItems": [{"type": "inputText", "text": "dynamic tool response was invalid"}],
         "success": False,
     },
     "mcpServer/elicitation/request": {"action": "decline", "content": None, "_meta": None},
@@ -40,6 +40,14 @@ CAUTIOUS = {
     "applyPatchApproval": {"decision": "denied"},
     "execCommandApproval": {"decision": "denied"},
 }
+
+FAILED = {
+    "item/tool/call": {
+        "contentItems": [{"type": "inputText", "text": "dynamic tool request failed"}],
+        "success": False,
+    },
+}
+"""What stands in for an error where that is told apart."""
 
 BAD = [b"null", b"{}", b"[]", b"5", b'"accept"', b'{"decision":"yes"}', b'{"decision":{"accept":{}}}', b"[" * 100_000]
 
@@ -68,7 +76,8 @@ def test_a_good_answer_arrives_typed(method: str) -> None:
 @pytest.mark.parametrize("method", CAUTIOUS)
 @pytest.mark.parametrize("result", [None, *BAD], ids=lambda r: "error" if r is None else r[:30].decode())
 def test_an_error_or_a_bad_answer_counts_as_the_cautious_one(method: str, result: bytes | None) -> None:
-    assert msgspec.to_builtins(answer(method, result)) == CAUTIOUS[method]
+    told = FAILED.get(method) if result is None else None
+    assert msgspec.to_builtins(answer(method, result)) == (told or CAUTIOUS[method])
 
 
 def test_questions_of_a_thread_oldest_first_and_only_open_ones() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.processes.buffers import HeadTail, Utf8Chunks, text
+from engine.processes.buffers import HeadTail, Utf8Chunks, guessed_text, text
 
 CHARACTERS = st.text(st.sampled_from("aä€😀\n"), max_size=60)
 
@@ -60,3 +61,17 @@ def test_head_and_tail_are_kept(pieces: list[bytes], cap: int) -> None:
     head, tail = cap // 2, cap - cap // 2
     kept = whole if len(whole) <= cap else whole[:head] + whole[len(whole) - tail :]
     assert buffer.data() == kept
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"caf\xe9 \x80", "caf\xe9 \u20ac"),
+        (b"hole \x81", "hole \x81"),
+        ("\u20ac".encode() + b"\xff", "\u20ac\ufffd"),
+        ("na\xefve".encode(), "na\xefve"),
+        (b"", ""),
+    ],
+)
+def test_output_that_is_not_utf8_is_taken_for_western_text_unless_most_of_it_is_utf8(data: bytes, shown: str) -> None:
+    assert guessed_text(data) == shown

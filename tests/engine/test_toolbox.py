@@ -89,5 +89,10 @@ def test_a_shell_tool_runs_beside_others_where_the_model_is_told_of_it(tmp_path:
     ]
 
 
+def test_the_shell_item_of_a_model_is_not_served_where_there_are_no_commands(tmp_path: Path) -> None:
+    item = ev.LocalShellCall(call_id="c", status="completed", action=ev.LocalShellAction(command=("ls",)))
+    assert served(box(tmp_path, {"features.shell_tool": False}), item) == "unsupported call: local_shell"
+
+
 def test_patches_run_alone(tmp_path: Path) -> None:
     assert not box(tmp_path).parallel(custom("apply_patch"))
