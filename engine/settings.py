@@ -139,7 +139,7 @@ def start(params: StartParams, config: Config, originator: str, stored: Stored |
     """
     catalog = _catalog(config)
     base = params.base_instructions or config.base_instructions
-    model = config.model or catalog.default
+    model = catalog.default if config.model is None else config.model
     info = models.lookup(model, catalog, _overrides(config, base))
     personality = config.personality or DEFAULT_PERSONALITY
     sandbox, permissions = _sandbox(params, config)
@@ -330,7 +330,7 @@ def _with_model(settings: Settings, params: p.TurnStartParams) -> Settings:
     """A collaboration mode brings its own model and effort, which win over the single parameters (observed)."""
     mode = params.collaboration_mode
     changes: dict[str, Any] = {}
-    model: str = params.model or settings.model
+    model: str = settings.model if params.model is None else params.model
     effort: str | None = params.effort or settings.effort
     if mode is not None:
         model, effort = mode.settings.model, mode.settings.reasoning_effort

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from engine.errors import BadRequest
 from engine.model.info import Messages, ModelInfo, Overrides, Truncation, Upgrade, override
 from engine.paging import offset
 from projections import protocol as p
@@ -122,7 +121,7 @@ def _listed(info: ModelInfo, is_default: bool) -> p.Model:
             p.ReasoningEffortOption(reasoning_effort=one.effort, description=one.description)
             for one in info.supported_reasoning_levels
         ],
-        default_reasoning_effort=info.default_reasoning_level or "medium",
+        default_reasoning_effort=info.default_reasoning_level or "none",
         input_modalities=list(info.input_modalities),
         supports_personality=info.supports_personality,
         additional_speed_tiers=list(info.additional_speed_tiers),
@@ -176,5 +175,5 @@ def _text(messages: Messages, manner: str) -> str:
 def _behind_provider(slug: str) -> str | None:
     """`gpt-5.4` of `openai/gpt-5.4`; None if there is not exactly one plain name in front."""
     provider, _, rest = slug.partition("/")
-    plain = provider.replace("_", "").replace("-", "").isalnum()
+    plain = provider.replace("_", "").isalnum() and provider.isascii()
     return rest if rest and "/" not in rest and plain else None

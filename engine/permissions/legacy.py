@@ -150,7 +150,7 @@ def _core_access(key: str, access: p.ReadOnlyAccess) -> dict[str, Any]:
         key: {
             "type": "restricted",
             "include_platform_defaults": access.include_platform_defaults,
-            "readable_roots": list(access.readable_roots),
+            **({"readable_roots": list(access.readable_roots)} if access.readable_roots else {}),
         }
     }
 

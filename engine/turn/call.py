@@ -47,10 +47,22 @@ def start_call(turn: Turn, item: CallItem) -> None:
     turn.calls.append(Call(turn.spawn(_call(turn, item, ahead)), parallel))
 
 
+def find_no_tools(turn: Turn, item: ev.ToolSearchCall) -> None:
+    """Answer a search for deferred tools: there are none. A search that the provider does itself needs no answer."""
+    if item.execution == "client" and item.call_id is not None:
+        output = ev.ToolSearchOutput(call_id=item.call_id, status="completed", execution="client", tools=())
+        turn.calls.append(Call(turn.spawn(_answered(output)), parallel=True))
+
+
 def _record(turn: Turn, task: Task) -> None:
     turn.tell_beside()
     if task.result is not None:
         turn.emit(task.result)
+
+
+def _answered(output: ev.ResponseItem) -> Script:
+    yield Join([])
+    return output
 
 
 def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:

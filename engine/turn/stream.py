@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.turn import replies as rp
-from engine.turn.call import start_call
+from engine.turn.call import find_no_tools, start_call
 from engine.turn.items import legacy, saved_note, says_something, turn_item
 from engine.turn.machine import Interrupted, Join, PatchFollower, Run, Script, Task, Turn
 from engine.turn.ops import SavedImage, SaveImage
@@ -208,6 +208,8 @@ class Reply:
             self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
         if isinstance(item, ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall):
             start_call(self._turn, item)
+        elif isinstance(item, ev.ToolSearchCall):
+            find_no_tools(self._turn, item)
 
     def _complete(self, shown: ev.TurnItem) -> None:
         self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -303,6 +304,16 @@ def test_the_first_turn_state_is_echoed_for_the_whole_turn() -> None:
 )
 def test_a_web_search_in_one_line(action: ev.WebSearchAction, told: str) -> None:
     assert query(action) == told
+
+
+@pytest.mark.parametrize(("execution", "answered"), [("client", 1), ("server", 0)])
+def test_a_search_for_tools_is_answered_unless_the_provider_does_it(execution: str, answered: int) -> None:
+    world = World()
+    search = ev.ToolSearchCall(call_id="s", execution=execution, arguments=msgspec.Raw(b"{}"))
+    world.feed(Progress, 1, rp.ItemDone(search, None))
+    world.done(1)
+    assert [(o.call_id, o.tools) for o in world.events(ev.ToolSearchOutput)] == [("s", ())] * answered
+    assert len(world.open) == answered
 
 
 ACTION = st.sampled_from(["text", "call", "bad call", "finish", "fail", "fatal", "steer", "interrupt", "late"])
