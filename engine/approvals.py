@@ -20,7 +20,9 @@ from engine.settings import Settings
 from projections import protocol as p
 
 RETRY = "command failed; retry without sandbox?"
-PATCH_BLOCKED = "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings"
+_PATCH_REFUSED = "patch rejected: {}; rejected by user approval settings"
+READ_ONLY = _PATCH_REFUSED.format("writing is blocked by read-only sandbox")
+OUTSIDE = _PATCH_REFUSED.format("writing outside of the project")
 
 
 class Escalation(msgspec.Struct, frozen=True):
@@ -150,7 +152,7 @@ class Judge:
         if all(can_write(settings.sandbox, str(settings.cwd), path, os.environ.get("TMPDIR")) for path in paths):
             return Permit(sandboxed=True)
         if settings.approval_policy == "never" or not self._may_ask("sandbox_approval"):
-            return Refusal(PATCH_BLOCKED)
+            return Refusal(READ_ONLY if isinstance(settings.sandbox, p.ReadOnlySandboxPolicy) else OUTSIDE)
         return Permit(sandboxed=False) if self.grants.allows_files(paths) else Question()
 
     def _may_ask(self, kind: str) -> bool:

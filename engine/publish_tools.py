@@ -103,9 +103,9 @@ def _typed(scene: Scene, event: ev.TerminalInteraction) -> Told:
 
 def _patched(scene: Scene, event: ev.PatchApplyEnd) -> Told:
     told: Told = []
-    if event.success:
+    if output := event.stdout + event.stderr:
         note = p.FileChangeOutputDeltaNotification(
-            thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.call_id, delta=event.stdout
+            thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.call_id, delta=output
         )
         told.append(("item/fileChange/outputDelta", note))
     return [*told, *_end(scene, event)]

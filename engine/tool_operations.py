@@ -26,7 +26,7 @@ from engine.patch.turn_diff import TurnDiff
 from engine.permissions.writable import can_write
 from engine.processes import frames
 from engine.processes.buffers import HeadTail, guessed_text
-from engine.processes.environment import environment, plain_output, policy_of
+from engine.processes.environment import command_environment, plain_output
 from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
@@ -48,7 +48,7 @@ async def _exec(thread: Thread, op: Exec) -> Executed:
     command = Command(
         argv=op.argv,
         cwd=op.cwd,
-        env=plain_output(environment(policy_of(settings.config), os.environ, thread.id)),
+        env=plain_output(command_environment(settings.config, os.environ, thread.id)),
         tty=Size() if op.tty else None,
         merged=True,
     )
@@ -140,7 +140,7 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
         outputs[stream].push(data)
         report(data)
 
-    env = environment(policy_of(settings.config), os.environ, thread.id)
+    env = command_environment(settings.config, os.environ, thread.id)
     command = Command(argv=op.argv, cwd=op.cwd, env=env, leave_group=True)
     try:
         if op.sandboxed:

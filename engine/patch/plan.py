@@ -93,7 +93,14 @@ def plan(patch: Patch, cwd: str, read: Reader, home: str = "") -> Verified:
 
 
 class Misfit(Exception):
-    """Why a patch does not fit the files, in the reference's words; it may have several lines."""
+    """Why a patch does not fit the files, in the reference's words; it may have several lines.
+
+    :param deleted: the file that was to be deleted and cannot even be read.
+    """
+
+    def __init__(self, text: str, deleted: str | None = None) -> None:
+        super().__init__(text)
+        self.deleted = deleted
 
 
 class _Plan:
@@ -130,7 +137,7 @@ class _Plan:
                 self._changes[path] = ev.AddFile(content)
                 self._summary["A"].append(shown)
             case DeleteHunk(shown):
-                old = self._read(path, "Failed to read")
+                old = self._read(path, "Failed to read", deleted=path)
                 self._left[path] = None
                 self._steps.append(Remove(path))
                 self._changes[path] = ev.DeleteFile(old)
@@ -155,13 +162,13 @@ class _Plan:
         except NotFound as problem:
             raise Misfit(problem.describe(path)) from problem
 
-    def _read(self, path: str, complaint: str) -> str:
+    def _read(self, path: str, complaint: str, deleted: str | None = None) -> str:
         try:
             text = self._disk(path)
             if path in self._left and self._left[path] is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except (OSError, UnicodeDecodeError) as error:
-            raise Misfit(f"{complaint} {path}: {_reason(error)}") from error
+            raise Misfit(f"{complaint} {path}: {_reason(error)}", deleted) from error
         return text
 
     def _write(self, path: str, text: str, mode_of: str | None = None) -> None:

@@ -19,7 +19,7 @@ from engine.errors import BadRequest, BadValue, Internal
 from engine.permissions import bridge
 from engine.processes.base64_input import BadBase64, decode
 from engine.processes.buffers import CAP_BYTES, text
-from engine.processes.environment import environment, policy_of
+from engine.processes.environment import command_environment
 from engine.processes.session import NoTerminal, Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.sandbox import SandboxUnsupported, confine
@@ -141,7 +141,7 @@ class Commands:
         """The command as it will run: environment, folder, sandbox."""
         config = self._load(self._cwd)
         cwd = str(absolute(params.cwd or ".", self._cwd))
-        env = environment(policy_of(config), os.environ)
+        env = command_environment(config, os.environ)
         for name, value in (params.env or {}).items():
             env.pop(name, None)
             if value is not None and name and "=" not in name:

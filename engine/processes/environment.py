@@ -1,6 +1,6 @@
 """The environment of commands: what they inherit, by `shell_environment_policy` of the configuration.
 
-Pure. The order is the reference's (observed): inherit, drop secrets, drop excluded, set, keep only what is included.
+The order is the reference's (observed): inherit, drop secrets, drop excluded, set, keep only what is included.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import Config
+from engine.processes.programs import with_programs
 
 _CORE = frozenset({"PATH", "SHELL", "TMPDIR", "TEMP", "TMP", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "USER"})
 _SECRETS = ("*KEY*", "*SECRET*", "*TOKEN*")
@@ -59,6 +60,11 @@ def environment(policy: EnvironmentPolicy, ours: Mapping[str, str], thread_id: s
     if thread_id is not None:
         found[THREAD_ID] = thread_id
     return found
+
+
+def command_environment(config: Config, ours: Mapping[str, str], thread_id: str | None = None) -> dict[str, str]:
+    """What commands get under a configuration, our programs first on their PATH."""
+    return environment(policy_of(config), with_programs(ours, config.home), thread_id)
 
 
 def plain_output(env: Mapping[str, str]) -> dict[str, str]:

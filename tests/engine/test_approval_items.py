@@ -105,3 +105,15 @@ def test_the_flags_are_those_of_all_open_questions() -> None:
     flags(asked("d"))
     overlay.apply(ev.TurnAborted(turn_id="t", reason="interrupted"))
     assert flags(ev.TaskStarted(turn_id="u")) == [], "questions end with their turn"
+
+
+async def test_a_patch_that_fails_says_why_in_its_item(tmp_path: Path) -> None:
+    async with engine(make_home(tmp_path)) as running:
+        (tmp_path / "work" / "folder").mkdir()
+        thread = await running.start(approval_policy="never", sandbox="danger-full-access")
+        running.model.replies.append(
+            call("apply_patch <<'E'\n*** Begin Patch\n*** Add File: folder\n+x\n*** End Patch\nE")
+        )
+        await running.turn(thread)
+        (note,) = running.sink.of("item/fileChange/outputDelta")
+        assert note.delta == f"Failed to write file {tmp_path}/work/folder\n"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine import settings as configured
-from engine.approvals import Grants, Judge
+from engine.approvals import Grants, Judge, Refusal
 from engine.calls.commands import exec_command
 from engine.calls.ops import AllowPrefix, Exec, Executed, RunShell
 from engine.calls.shell import DECLINED, shell, shell_command
@@ -255,6 +255,15 @@ def test_nobody_is_asked_to_escalate_under_never(tmp_path: Path) -> None:
         trial.call("touch x", sandbox_permissions="require_escalated")
 
 
+@pytest.mark.parametrize(
+    ("sandbox", "why"),
+    [("read-only", "writing is blocked by read-only sandbox"), ("workspace-write", "writing outside of the project")],
+)
+def test_a_patch_that_nobody_may_be_asked_about_is_refused(tmp_path: Path, sandbox: str, why: str) -> None:
+    verdict = Trial(tmp_path, "never", sandbox).box.judge.patch(["/etc/x"])
+    assert verdict == Refusal(f"patch rejected: {why}; rejected by user approval settings")
+
+
 MORE = {"sandbox_permissions": "with_additional_permissions"}
 DISABLED = "additional permissions are disabled; enable `features.exec_permission_approvals`"
 
@@ -282,7 +291,7 @@ def test_more_permissions_within_the_sandbox_are_refused(
 def test_login_shells_can_be_forbidden(tmp_path: Path, tool: str) -> None:
     (tmp_path / "config.toml").write_text("allow_login_shell = false")
     trial = Trial(tmp_path, "never", "danger-full-access")
-    with pytest.raises(CallFailed, match="^login shell is disabled by config"):
+    with pytest.raises(CallFailed, match=r"^login shell is disabled by config"):
         trial.call("ls", tool=tool, login=True)
     trial.call("ls", executed() if tool == "exec_command" else FINE, tool=tool)
     assert trial.ops[0].argv[:2] == ("/bin/bash", "-c")
@@ -290,6 +299,6 @@ def test_login_shells_can_be_forbidden(tmp_path: Path, tool: str) -> None:
 
 def test_no_words_are_shown_as_a_command_that_was_declined(tmp_path: Path) -> None:
     trial = Trial(tmp_path, "never")
-    with pytest.raises(CallFailed, match="^command args are empty$"):
+    with pytest.raises(CallFailed, match=r"^command args are empty$"):
         trial.call([], tool="shell")
     assert trial.ops == []
