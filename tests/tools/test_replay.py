@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -338,6 +339,38 @@ def test_a_damaged_file_ends_with_code_1_and_says_where(tmp_path: Path, run: Run
     assert report["sound"] is False
     assert [finding["kind"] for finding in report["findings"]] == ["torn tail", "unfinished turn"]
     assert run(path, "--check", "--until", "12")[0] == 0
+
+
+def test_of_many_findings_of_a_kind_a_person_is_shown_the_first(tmp_path: Path, run: Run) -> None:
+    path = write(tmp_path / "r.jsonl", [meta(thread_id(1)), *[b"not json\n"] * 25])
+    out = run(path, "--check")[1]
+    assert out.count("bad line: JSON") == 20
+    assert "bad line: 5 more of these (--json has them all)" in out
+    assert len(json.loads(run(path, "--check", "--json")[1])["findings"]) == 25
+
+
+def test_output_that_cannot_be_written_is_said_and_ends_with_code_2() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.replay", THREE], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (2, b"rollout-replay: No space left on device\n")
+
+
+def test_an_interrupt_ends_with_the_code_of_shells(tmp_path: Path) -> None:
+    """The program hangs on reading a pipe that nobody writes to, and is interrupted there."""
+    source, target = os.pipe()
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "tools.replay", "-"], stdin=source, stderr=subprocess.PIPE, cwd=ROOT, env=environment
+    )
+    os.write(target, b"x" * (1 << 20))  # more than the pipe holds: done when the program reads
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.communicate(timeout=60) == (None, b"")
+    assert waiting.returncode == 130
+    assert os.listdir(tmp_path) == []
+    os.close(source)
+    os.close(target)
 
 
 def test_progress_is_only_shown_where_somebody_looks(tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         help_epilogue=_EXAMPLES,
         help_format="plaintext",
     )
+    if sys.stdout is None:
+        sys.exit("rollout-replay: standard output is closed")
     try:
         code = app(
             None if arguments is None else list(arguments),
@@ -138,6 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on, which is fine
+        _let_go_of_output()  # nobody reads on, which is fine
         code = 0
+    except OSError as error:
+        _let_go_of_output()
+        print(f"rollout-replay: {error.strerror or error}", file=sys.stderr)
+        code = WRONG
     sys.exit(code)
+
+
+def _let_go_of_output() -> None:
+    """Keep the interpreter from trying once more to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -26,6 +27,9 @@ _PIPE_WIDTH: Final = 200
 _VALUE_WIDTH: Final = 100
 _INDENT: Final = 31
 """Columns before the text of an entry."""
+
+_OF_A_KIND: Final = 20
+"""Findings of one kind that a person is shown."""
 
 _LOOKED_AT: Final = 1 << 16
 """Characters of a text that may be looked at for its one line."""
@@ -155,14 +159,22 @@ def shortened(text: str, width: int) -> str:
 
 
 def print_report(console: Console, name: str, report: Report) -> None:
-    """What `--check` found, worst first."""
+    """What `--check` found, worst first, of each kind the first few."""
     order = {"damage": 0, "oddity": 1, "note": 2}
+    seen = Counter[tuple[str, str]]()
     for found in sorted(report.findings, key=lambda finding: order[finding.level]):
+        seen[found.level, found.kind] += 1
+        if seen[found.level, found.kind] > _OF_A_KIND:
+            continue
         where = f"line {found.line}, byte {found.offset}: " if found.line else ""
         text = Text(f"{found.level:<7}", style=_STYLES[found.level]).append(
             harmless(f"{where}{found.kind}: {found.text}"), ""
         )
         console.print(text, soft_wrap=True, highlight=False)
+    for (_, kind), count in seen.items():
+        if count > _OF_A_KIND:
+            more = f"{'':7}{kind}: {count - _OF_A_KIND:,} more of these (--json has them all)"
+            console.print(Text(more, style="dim"), soft_wrap=True, highlight=False)
     verdict = "sound" if report.sound else "not sound"
     size = f"{counted(report.lines, 'line')}, {counted(report.bytes, 'byte')}, {counted(report.turns, 'turn')}"
     console.print(Text(f"{name}: {verdict}; {size}"), soft_wrap=True, highlight=False)

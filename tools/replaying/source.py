@@ -78,8 +78,13 @@ def _exactly(path: Path) -> Log:
 def _from_stdin() -> Log:
     """All of standard input, kept in a file that has no name any more when the program ends."""
     with tempfile.NamedTemporaryFile(prefix="replay-", delete=False) as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-    return _Unlinked(Path(copy.name))
+        log = _Unlinked(Path(copy.name))
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        except BaseException:
+            log.close()
+            raise
+    return log
 
 
 class _Unlinked(FileLog):
