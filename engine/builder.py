@@ -97,7 +97,7 @@ class Builder:
         try:
             return open_rollout(self._storage, found)
         except Unreadable as error:
-            raise failed_to_load(error) from error
+            raise failed_to_load(error, path) from error
 
     def journal(self, source: Opened, *, extended: bool) -> Journal:
         """Log and state of a stored thread, from its checkpoint or its tail.
@@ -147,6 +147,6 @@ def stored(meta: ev.SessionMeta, last: ev.TurnContext | None) -> Stored:
     )
 
 
-def failed_to_load(error: Unreadable) -> BadRequest:
-    """The refusal of a rollout that cannot be used."""
-    return BadRequest(f"failed to load rollout `{error.path}`: {error.reason}")
+def failed_to_load(error: Unreadable, named: str | None = None) -> BadRequest:
+    """The refusal of a rollout that cannot be used; `named` is the path by which the request called it."""
+    return BadRequest(f"failed to load rollout `{error.path if named is None else named}`: {error.reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 
 #: The version of the reference whose protocol and files we keep; clients parse it out of the user agent.
@@ -12,13 +13,19 @@ VERSION = "0.125.0"
 def user_agent(originator: str, client_name: str, client_version: str, env: Mapping[str, str]) -> str:
     """`NAME/VERSION (OS VERSION; ARCH) TERMINAL (CLIENT; CLIENT VERSION)`, as the reference writes it.
 
+    What cannot stand in an HTTP header costs the whole text its characters outside of ASCII.
+
     :param originator: name of the first client of this process.
     """
     system, release = _system()
-    return (
-        f"{originator}/{VERSION} ({system} {release}; {platform.machine()}) {_terminal(env)} "
-        f"({client_name}; {client_version})"
-    )
+    client = f"{client_name}; {client_version}".strip()
+    text = f"{originator}/{VERSION} ({system} {release}; {platform.machine()}) {_terminal(env)} ({client})"
+    return text if header_value(text) else re.sub(r"[^ -~]", "_", text)
+
+
+def header_value(text: str) -> bool:
+    """Whether a text may be the value of an HTTP header."""
+    return not any((c < " " and c != "\t") or c == "\x7f" for c in text)
 
 
 def _system() -> tuple[str, str]:

@@ -31,7 +31,9 @@ _SUB_AGENTS: Final = (
     "subAgentReview", "subAgentCompact", "subAgentMemory", "subAgentThreadSpawn", "subAgentOther",
 )  # fmt: skip
 
-_CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d)[:-](\d\d)[:-](\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?")
+_CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
+_IN_FILE_NAMES: Final = re.compile(r"(.{10}T\d\d)-(\d\d)-(\d\d)")
+"""The other form of a time that is read: as it stands in the name of a rollout."""
 _ID_DIGITS: Final = 39
 """Decimals of a 128 bit number."""
 
@@ -158,12 +160,12 @@ def _titled(term: str | None, index: Index) -> Callable[[Entry], bool]:
 
 def _bound(cursor: str, key: str | None, descending: bool) -> Bound:
     """The place in the order that a cursor names; rows strictly after it follow."""
-    match = _CURSOR.fullmatch(cursor)
+    match = _CURSOR.fullmatch(_IN_FILE_NAMES.sub(r"\1:\2:\3Z", cursor) if len(cursor) == 19 else cursor)
     if match is None:
         raise BadRequest(f"invalid cursor: {cursor}")
     day, hour, minute, second, fraction, zone = match.groups(default="")
     try:
-        when = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}{zone.upper() or 'Z'}")
+        when = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}{zone.upper()}")
     except ValueError:
         raise BadRequest(f"invalid cursor: {cursor}") from None
     whole = (when - _EPOCH) // _SECOND * 1000

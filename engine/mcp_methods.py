@@ -21,6 +21,7 @@ from engine.mcp.config import ServerConfig
 from engine.mcp.errors import McpFailed
 from engine.mcp.servers import Servers, started
 from engine.notes import Everyone, Notification, Sink
+from engine.paging import offset
 from engine.threads import Threads
 from projections import protocol as p
 
@@ -53,7 +54,7 @@ class McpMethods:
         full = params.detail != "toolsAndAuthOnly"
         configs = self.configured()
         names = sorted(configs)
-        start = _start(params.cursor, len(names))
+        start = offset(params.cursor, len(names), "MCP servers")
         wanted = len(names) if params.limit is None else max(params.limit, 1)
         end = min(start + wanted, len(names))
         chosen = {name: configs[name] for name in names[start:end]}
@@ -213,20 +214,6 @@ async def auth_status(server: ServerConfig, home: Path) -> p.McpAuthStatus:
     from engine.mcp.discovery import authorization_server
 
     return "unsupported" if await authorization_server(server.url, server.http_headers) is None else "notLoggedIn"
-
-
-def _start(cursor: str | None, count: int) -> int:
-    """The offset that a cursor is.
-
-    :raises BadRequest: it is none, or behind the last server
-    """
-    if cursor is None:
-        return 0
-    if not cursor.isascii() or not cursor.isdigit():
-        raise BadRequest(f"invalid cursor: {cursor}")
-    if int(cursor) > count:
-        raise BadRequest(f"cursor {cursor} exceeds total MCP servers {count}")
-    return int(cursor)
 
 
 def _tools(servers: Servers, name: str) -> dict[str, p.Tool]:

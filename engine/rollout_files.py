@@ -27,6 +27,8 @@ def check_thread_id(text: str) -> str:
 
     :raises BadRequest: not a UUID; worded like the reference's parser.
     """
+    if len(text) == 38 and text.startswith("{") and text.endswith("}"):
+        text = text[1:-1]
     digits = text.removeprefix("urn:uuid:").replace("-", "")
     if len(digits) == 32 and all(c in string.hexdigits for c in digits) and len(text) in (*_FORMS, 45):
         low = digits.lower()

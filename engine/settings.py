@@ -111,8 +111,7 @@ def configure(
     :param server_cwd: where relative paths start
     :raises BadRequest: for parameters that contradict each other or the configuration
     """
-    if params.sandbox is not None and params.permission_profile is not None:
-        raise BadRequest("`permissionProfile` cannot be combined with `sandbox`")
+    check(params)
     cwd = absolute(params.cwd, server_cwd) if params.cwd is not None else stored.cwd if stored else server_cwd
     overrides = {**flags, **(params.config or {})}
     explicit = _explicit(params)
@@ -127,6 +126,15 @@ def configure(
     except ConfigError as error:
         raise BadRequest(f"failed to load configuration: {error}") from error
     return config
+
+
+def check(params: StartParams) -> None:
+    """Refuse parameters that contradict each other.
+
+    :raises BadRequest: naming them
+    """
+    if params.sandbox is not None and params.permission_profile is not None:
+        raise BadRequest("`permissionProfile` cannot be combined with `sandbox`")
 
 
 def start(params: StartParams, config: Config, originator: str, stored: Stored | None = None) -> Settings:

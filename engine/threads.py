@@ -192,6 +192,7 @@ class Threads:
 
     async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
         """Load a stored thread, or join a loaded one (spec thread-lifecycle 3)."""
+        configured.check(params)
         self.index.warm = True
         if params.history is not None:
             return await self._resume_history(params, params.history, client)
@@ -268,6 +269,7 @@ class Threads:
 
     async def fork(self, params: p.ThreadForkParams, client: Client) -> Answer:
         """A new thread with the history of another one (spec thread-lifecycle 4)."""
+        configured.check(params)
         source = self._fork_source(params)
         settings = self._builder.settings(params, client.originator, stored(source.meta, None))
         settings = msgspec.structs.replace(settings, originator=client.originator, source="vscode")

@@ -34,7 +34,7 @@ class Metadata(Struct, frozen=True, omit_defaults=True):
 
     @property
     def git(self) -> Git | None:
-        """The git data to show: as recorded, with the overrides on top; None if nothing was ever known."""
+        """The git data to show: as recorded, with the overrides on top; None if nothing is known."""
         changes = {
             member: value
             for member in Git.__struct_fields__
@@ -42,7 +42,8 @@ class Metadata(Struct, frozen=True, omit_defaults=True):
         }
         if not changes:
             return self.recorded_git
-        return replace(self.recorded_git or Git(), **changes)
+        shown = replace(self.recorded_git or Git(), **changes)
+        return None if shown == Git() else shown
 
 
 def apply(state: Metadata, body: ev.Body) -> Metadata:

@@ -178,7 +178,8 @@ class FileLog:
         return 0
 
     def _failed(self, error: OSError, offset: int | None = None) -> LogError:
-        return LogError(self.path, error.strerror or str(error), offset=offset)
+        reason = f"{error.strerror} (os error {error.errno})" if error.errno else str(error)
+        return LogError(self.path, reason, offset=offset)
 
 
 def _line_end(tail: bytes) -> bytes:

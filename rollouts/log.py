@@ -158,7 +158,7 @@ def open_log(path: Path) -> Log:
     rollout-format 11).
     """
     plain = path.with_suffix("") if path.suffix == ".zst" else path
-    packed = plain.with_name(plain.name + ".zst")
+    packed = Path(f"{plain}.zst")
     if plain.exists() or not packed.exists():
         return FileLog(plain)
     from rollouts.archive import ArchiveLog  # zstandard is loaded by the few who meet an archive

@@ -98,7 +98,9 @@ async def test_pages_by_cursor_limit_and_direction(seven: Index, params: dict[st
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("cursor", ["", "yesterday", "not a cursor", "2026-04-20", "2026-13-20T10:00:00Z", "1745"])
+@pytest.mark.parametrize(
+    "cursor", ["", "yesterday", "not a cursor", "2026-04-20", "2026-13-20T10:00:00Z", "1745", "2026-04-20T10:00:00"]
+)
 async def test_a_cursor_that_is_no_time_is_refused(index: Index, cursor: str) -> None:
     with pytest.raises(BadRequest) as caught:
         await listed(index, cursor=cursor)

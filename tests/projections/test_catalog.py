@@ -133,6 +133,12 @@ def test_git_overrides_patch_what_was_recorded(changes: list[dict[str, str | Non
     assert git is not None and (git.sha, git.branch, git.origin_url) == shown
 
 
+def test_git_data_that_were_all_cleared_are_none() -> None:
+    recorded = {"commit_hash": "cafe", "branch": "main"}
+    cleared = written("engine_event", {"type": "thread_metadata", "git": {"sha": None, "branch": None}})
+    assert folded([meta(git=recorded), cleared]).git is None
+
+
 def test_git_overrides_show_where_nothing_was_recorded() -> None:
     git = folded([meta(), written("engine_event", {"type": "thread_metadata", "git": {"branch": "topic"}})]).git
     assert git is not None and (git.sha, git.branch) == (None, "topic")

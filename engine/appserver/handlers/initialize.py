@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.appserver.connection import ClientInfo
 from engine.appserver.dispatch import Context, Handler, Reply
 from engine.errors import BadRequest
+from engine.identity import header_value
 from projections import protocol as p
 
 
@@ -17,7 +18,7 @@ async def initialize(ctx: Context, params: p.InitializeParams) -> Reply:
     connection, client = ctx.connection, params.client_info
     if connection.initialized:
         raise BadRequest("Already initialized")
-    if any((c < " " and c != "\t") or c == "\x7f" for c in client.name):
+    if not header_value(client.name):
         raise BadRequest(f"Invalid clientInfo.name: '{client.name}'. Must be a valid HTTP header value.")
     user_agent = ctx.engine.introduce(client.name, client.version)
     capabilities = params.capabilities or p.InitializeCapabilities()
