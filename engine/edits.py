@@ -71,13 +71,14 @@ class Edits:
             raise BadRequest(f"failed to load thread history for rollback replay: no rollout at {thread.path}")
         thread.catch_up()
         marker = ev.ThreadRolledBack(num_turns=count)
-        left = window_after(thread.journal.state.window, thread.journal.log, marker)
-        estimate = left.estimate(thread.settings.base_instructions)
+        window = window_after(thread.journal.state.window, thread.journal.log, marker)
+        estimate = window.estimate(thread.settings.base_instructions)
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
         thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
         turns = settled((await thread.history()).turns, None)
-        return p.ThreadRollbackResponse(thread=published(thread, self._threads.index, turns, opening=True))
+        left = published(thread, self._threads.index, turns, opening=True)
+        return p.ThreadRollbackResponse(thread=msgspec.structs.replace(left, forked_from_id=None))  # observed
 
     def elicitations(self, thread_id: str, change: int) -> int:
         """Count a question that a client asks on its own as begun (1) or ended (-1); returns how many are open.

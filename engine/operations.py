@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from importlib import import_module
@@ -25,13 +25,16 @@ from engine.calls.specs import tool_specs
 from engine.config import DEMO
 from engine.model import endpoint, request
 from engine.model.demo import DemoModel
+from engine.model.errors import disconnected
 from engine.outputs import for_request
+from engine.settings import as_model
 from engine.settings_forms import is_review, sandbox_tag
 from engine.tool_operations import TOOL_OPERATIONS, run_shell
 from engine.turn.ops import Ask, FallBack, Op, Sample, Wait
-from engine.turn.replies import ModelFailure
-from engine.turn.scripts.compact import CompactRemotely, Rewrite, Rewritten, Summarise
+from engine.turn.replies import Headers, ModelFailure
+from engine.turn.scripts.compact import CompactRemotely, Measure, Rewrite, Rewritten, Summarise, TooLong
 from engine.turn.scripts.review import Spawn
+from engine.wording import fault
 from projections import window
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from engine.model.websocket import WebsocketSession
     from engine.settings import Settings
     from engine.thread import Thread
+    from projections.window_items import WindowItem
 
 Report = Callable[[object], None]
 logger = logging.getLogger(__name__)
@@ -86,7 +90,9 @@ class Operations:
             return
         await thread.mcp.settled()
         try:
-            asked = request.build(self._prompt(thread, empty=True), self._circumstances(thread, turn_id=""))
+            asked = request.build(
+                self._prompt(thread, (), thread.turn_settings), self._circumstances(thread, turn_id="")
+            )
             await session.prewarm(asked, endpoint.resolve(thread.turn_settings.config.provider, os.environ))
         except ModelFailure:
             return  # the first turn meets it again, and tells
@@ -110,7 +116,8 @@ class Operations:
         await thread.workspaces.settled()
         settings = self._circumstances(thread, op.turn_id, op.client_metadata, op.turn_state)
         thread.turn_metadata = request.turn_metadata(settings)
-        await self._stream(thread, self._prompt(thread), settings, report)
+        prompt = self._prompt(thread, thread.journal.state.window.items, thread.turn_settings)
+        await self._stream(thread, prompt, settings, report)
 
     async def _spawn(self, thread: Thread, op: Spawn, report: Report) -> object:
         return await thread.spawner.review(thread, op.input, report)
@@ -135,23 +142,32 @@ class Operations:
         return self._demo if _is_demo(thread.turn_settings) else self._session(thread) or self._client
 
     async def _summarise(self, thread: Thread, op: Summarise, report: Report) -> None:
-        settings = thread.turn_settings
-        prompt = request.Prompt(
-            instructions=settings.base_instructions,
-            input=compaction.summary_input(thread.journal.state.window.items, op.drop, settings),
-            parallel_tool_calls=False,
-        )
-        await self._stream(thread, prompt, self._circumstances(thread, op.turn_id), report)
+        settings = as_model(thread.turn_settings, op.model)
+        asked = compaction.summary_input(thread.journal.state.window.items, op.drop, settings)
+        prompt = request.Prompt(instructions=settings.base_instructions, input=asked, parallel_tool_calls=False)
+        try:
+            await self._stream(thread, prompt, self._circumstances(thread, op.turn_id, settings=settings), report)
+        except ModelFailure as failure:
+            if failure.kind == "context_window" and len(asked) > 1:
+                raise TooLong from failure
+            raise
 
     async def _compact_remotely(self, thread: Thread, op: CompactRemotely, report: Report) -> Rewritten:
-        settings = thread.turn_settings
+        settings = as_model(thread.turn_settings, op.model)
         target = endpoint.resolve(settings.config.provider, os.environ)
-        asked = request.build(self._prompt(thread), self._circumstances(thread, op.turn_id))
+        items = compaction.remote_items(thread.journal.state.window.items, settings)
+        circumstances = self._circumstances(thread, op.turn_id, settings=settings)
+        asked = request.build(self._prompt(thread, items, settings), circumstances)
         body = {name: getattr(asked.body, name) for name in _REMOTE_FIELDS}
         kept = {name: value for name, value in body.items() if value is not msgspec.UNSET}
-        answer = await self._client.post(msgspec.json.encode(kept), asked.headers, target, "responses/compact")
-        output = msgspec.json.decode(answer, type=_Compacted).output
-        return compaction.received(output, settings)
+        headers = request.compact_headers(circumstances)
+        answer = await self._client.post(msgspec.json.encode(kept), headers, target, "responses/compact")
+        output = _output(answer)
+        return compaction.received(output, settings, thread.clock, mid_turn=op.mid_turn)
+
+    async def _measure(self, thread: Thread, op: Measure, report: Report) -> int:
+        items = thread.journal.state.window.items
+        return compaction.context_tokens(items, thread.usage, thread.reasoning_included)
 
     async def _rewrite(self, thread: Thread, op: Rewrite, report: Report) -> Rewritten:
         window = thread.journal.state.window
@@ -166,18 +182,18 @@ class Operations:
             left = _BURST
             async for event in events:
                 report(event)
+                if isinstance(event, Headers) and event.reasoning_included:
+                    thread.reasoning_included = True
                 left -= 1
                 if not left:
                     left = _BURST
                     await anyio.lowlevel.checkpoint()
 
-    def _prompt(self, thread: Thread, *, empty: bool = False) -> request.Prompt:
-        """What is said to the model of a thread; with `empty` all but its history."""
-        settings = thread.turn_settings
-        history = [] if empty else window.request_items(thread.journal.state.window.items)
+    def _prompt(self, thread: Thread, items: Sequence[WindowItem], settings: Settings) -> request.Prompt:
+        """What is said to the model of a thread with this history."""
         return request.Prompt(
             instructions=settings.base_instructions,
-            input=for_request(history, settings.info),
+            input=for_request(window.request_items(items), settings.info),
             tools=tool_specs(settings, thread.mcp),
             output_schema=settings.output_schema,
         )
@@ -188,8 +204,9 @@ class Operations:
         turn_id: str,
         client_metadata: Mapping[str, str] | None = None,
         turn_state: str | None = None,
+        settings: Settings | None = None,
     ) -> request.RequestSettings:
-        settings = thread.turn_settings
+        settings = settings or thread.turn_settings
         return request.RequestSettings(
             thread_id=thread.id,
             turn_id=turn_id,
@@ -225,6 +242,21 @@ class _Compacted(msgspec.Struct):
     output: tuple[msgspec.Raw, ...]
 
 
+def _output(answer: bytes) -> tuple[msgspec.Raw, ...]:
+    """The new history in a provider's answer.
+
+    :raises ModelFailure: there is none.
+    """
+    try:
+        return msgspec.json.decode(answer, type=_Compacted).output
+    except msgspec.ValidationError as error:
+        found = fault(_Compacted, msgspec.json.decode(answer))
+        why = str(error) if found is None else f"{found.message} at line 1 column {len(answer)}"
+        raise disconnected(why) from error
+    except msgspec.DecodeError as error:
+        raise disconnected(str(error)) from error
+
+
 _REMOTE_FIELDS = ("model", "input", "instructions", "tools", "parallel_tool_calls", "reasoning", "text")
 
 _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report], Awaitable[object]]] = {
@@ -235,6 +267,7 @@ _TABLE: Mapping[type[msgspec.Struct], Callable[[Operations, Thread, Any, Report]
     Summarise: Operations._summarise,
     CompactRemotely: Operations._compact_remotely,
     Rewrite: Operations._rewrite,
+    Measure: Operations._measure,
     RunShell: Operations._run_shell,
     Spawn: Operations._spawn,
 }

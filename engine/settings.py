@@ -334,6 +334,17 @@ def _places(cwd: Path) -> bridge.Places:
     )
 
 
+def as_model(settings: Settings, model: str) -> Settings:
+    """The settings for a request to another model; an effort that it does not have becomes a middling one."""
+    if model == settings.model:
+        return settings
+    info = models.lookup(model, settings.catalog, _overrides(settings.config, settings.base_override))
+    levels = [level.effort for level in info.supported_reasoning_levels]
+    middle = levels[(len(levels) - 1) // 2] if levels else info.default_reasoning_level
+    effort = settings.effort if settings.effort in levels else middle
+    return msgspec.structs.replace(settings, model=model, info=info, effort=effort)
+
+
 def _with_model(settings: Settings, params: p.TurnStartParams) -> Settings:
     """A collaboration mode brings its own model and effort, which win over the single parameters (observed)."""
     mode = params.collaboration_mode

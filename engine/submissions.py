@@ -14,19 +14,20 @@ import msgspec
 from engine.calls.ops import RunShell
 from engine.calls.shell import Shown, ran, user_shell_turn
 from engine.clock import Clock
+from engine.compaction import context_tokens
 from engine.context import observe, opening
 from engine.context.environment import user_shell
 from engine.context.user_input import steered
 from engine.errors import BadRequest, BadValue
 from engine.model.endpoint import remote_compaction, stream_retries
-from engine.settings import Settings, lasting
+from engine.settings import Settings, as_model, lasting
 from engine.settings_forms import turn_context
 from engine.thread import Thread
 from engine.tool_operations import run_shell
 from engine.turn.effects import Inject, Steer, Submission
 from engine.turn.scripts.compact import compact_turn
 from engine.turn.scripts.regular import regular
-from engine.turn.setup import TurnSetup
+from engine.turn.setup import Outgrown, TurnSetup
 from projections import protocol as p
 from rollouts import events as ev
 
@@ -136,23 +137,34 @@ def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: 
     thread.catch_up()
     environment = observe(clock)
     window, limit = thread.journal.state.window, settings.info.compact_limit
-    full = limit is not None and thread.usage.context_tokens >= limit
+    tokens = context_tokens(window.items, thread.usage, thread.reasoning_included)
+    outgrown = _outgrown(window.previous_context, settings, tokens)
+    full = limit is not None and tokens >= limit
     return TurnSetup(
         thread_id=thread.id,
         input=user,
-        opening=tuple(opening(None if full else window.context, settings, environment)),
+        opening=tuple(opening(None if full or outgrown else window.context, settings, environment)),
         compact_first=full,
+        outgrown=outgrown,
         context=turn_context(settings, turn_id, environment),
         context_window=settings.info.effective_window,
         mode=settings.mode,
         model=settings.model,
         compact_at=limit,
         remote_compaction=remote_compaction(settings.config.provider),
-        history_items=len(window.items),
         stream_max_retries=stream_retries(settings.config.provider),
         show_raw_reasoning=settings.config.show_raw_agent_reasoning,
         warnings=warnings(settings),
     )
+
+
+def _outgrown(before: ev.TurnContext | None, settings: Settings, tokens: int) -> Outgrown | None:
+    """The model of the turn before, if its window was larger and the history is too large for the new model."""
+    limit, window = settings.info.compact_limit, settings.info.effective_window
+    if before is None or before.model == settings.model or limit is None or window is None or tokens <= limit:
+        return None
+    earlier = as_model(settings, before.model).info.effective_window
+    return Outgrown(before.model, earlier) if earlier is not None and earlier > window else None
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:

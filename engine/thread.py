@@ -128,6 +128,8 @@ class Thread:
         self._later: list[Action] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
+        self.reasoning_included = False
+        """Whether the provider has said that it counts the reasoning of earlier turns."""
         self.inherited_compactions = 0
         """Of the source of a fork: until a restart the windows of requests are counted from there."""
         self._over = anyio.Event()

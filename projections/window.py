@@ -297,6 +297,18 @@ def request_items(window: Window | Iterable[WindowItem]) -> list[msgspec.Raw]:
     return result
 
 
+def without(items: Sequence[WindowItem], at: int) -> list[WindowItem]:
+    """The items but for the one at `at` and the call or output that goes with it."""
+    gone = items[at]
+    left = [*items[:at], *items[at + 1 :]]
+    partners = _PARTNERS.get(gone.kind, ()) if gone.call_id is not None else ()
+    for place, item in enumerate(left):
+        if item.kind in partners and item.call_id == gone.call_id:
+            del left[place]
+            break
+    return left
+
+
 def _is_servers(item: WindowItem) -> bool:
     """Tool searches of the server's own have no call to go with."""
     if item.kind != "tool_search_output":
@@ -310,6 +322,10 @@ _OUTPUT_OF = {
     "local_shell_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
     "tool_search_call": "tool_search_output",
+}
+_PARTNERS = {
+    **{call: (output,) for call, output in _OUTPUT_OF.items()},
+    **{output: tuple(call for call, other in _OUTPUT_OF.items() if other == output) for output in _OUTPUT_OF.values()},
 }
 _MAKE_ABORTED: Mapping[str, Callable[[str], ev.ResponseItem]] = {
     "function_call_output": lambda call_id: ev.FunctionCallOutput(call_id=call_id, output="aborted"),

@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from projections.messages import is_context, is_summary
+from projections.messages import is_context, is_summary, message_text
 from projections.truncate import text_tokens, tokens_of, truncate_tokens
 from rollouts import codec
 from rollouts import events as ev
@@ -23,6 +23,18 @@ NO_SUMMARY = "(no summary available)"
 IMAGE_BYTES = 7373
 """What the base64 data of an image counts in an estimate (token-usage.md 2)."""
 _ENCRYPTED_OVERHEAD = 650
+_MODELS_KINDS = frozenset(
+    {
+        "reasoning",
+        "function_call",
+        "custom_tool_call",
+        "local_shell_call",
+        "tool_search_call",
+        "web_search_call",
+        "image_generation_call",
+        "compaction",
+    }
+)
 _DATA_URL = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
 _IMAGE_TAG = re.compile(r"</?image>|<image name=\[[^\]]*\]>")
 
@@ -73,6 +85,31 @@ def estimate(items: Iterable[WindowItem], instructions: str) -> int:
     return text_tokens(instructions) + sum(tokens_of(item.size) for item in items)
 
 
+def unseen_tokens(items: Sequence[WindowItem]) -> int:
+    """Estimated tokens of what stands behind the newest item of the model, which no usage has counted yet.
+
+    0 as long as the model has made none (observed).
+    """
+    newest = next((at for at in range(len(items) - 1, -1, -1) if _is_models(items[at])), len(items))
+    return sum(tokens_of(item.size) for item in items[newest + 1 :])
+
+
+def past_reasoning_tokens(items: Sequence[WindowItem]) -> int:
+    """Estimated tokens of encrypted reasoning before the newest user message: servers leave it out of their counts."""
+    newest = next((at for at in range(len(items) - 1, -1, -1) if items[at].user), 0)
+    return sum(tokens_of(item.size) for item in items[:newest] if item.kind == "reasoning" and _is_encrypted(item))
+
+
+def last_assistant_text(items: Sequence[WindowItem]) -> str | None:
+    """What the model said last, blank messages aside."""
+    for item in reversed(items):
+        if item.role == "assistant":
+            text = message_text(cast("ev.Message", codec.decode_item(item.raw)))
+            if text.strip():
+                return text
+    return None
+
+
 def user_texts(items: Iterable[WindowItem]) -> list[str]:
     """What users said, without images and without the summaries of earlier compactions."""
     texts = (_text(item) for item in items if item.user)
@@ -90,6 +127,14 @@ def compacted_history(texts: Sequence[str], summary: str) -> list[ev.Message]:
         kept.append(text if tokens <= left else truncate_tokens(text, left))
         left = max(left - tokens, 0)
     return [_user_message(text) for text in (*reversed(kept), summary or NO_SUMMARY)]
+
+
+def _is_models(item: WindowItem) -> bool:
+    return item.role == "assistant" or item.kind in _MODELS_KINDS
+
+
+def _is_encrypted(item: WindowItem) -> bool:
+    return b'"encrypted_content":"' in item.raw
 
 
 def _user_message(text: str) -> ev.Message:

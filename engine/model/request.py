@@ -178,6 +178,13 @@ def headers(settings: RequestSettings) -> tuple[tuple[str, str], ...]:
     )
 
 
+def compact_headers(settings: RequestSettings) -> tuple[tuple[str, str], ...]:
+    """The headers of a request to compact a history (compaction 3)."""
+    left_out = (METADATA_HEADER, "x-client-request-id", "x-codex-turn-state")
+    kept = (header for header in headers(settings) if header[0] not in left_out)
+    return ((INSTALLATION_HEADER, settings.installation_id), *kept)
+
+
 def window_id(settings: RequestSettings) -> str:
     """`<thread id>:<number of compactions>`."""
     return f"{settings.thread_id}:{settings.window}"

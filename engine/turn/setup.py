@@ -9,6 +9,13 @@ from engine.turn.machine import Turn
 from rollouts import events as ev
 
 
+class Outgrown(msgspec.Struct, frozen=True):
+    """The model of the turn before, whose window was larger."""
+
+    model: str
+    context_window: int | None
+
+
 class TurnSetup(msgspec.Struct, frozen=True):
     """All a regular turn needs to know beforehand; frozen, so that settings cannot change under a running turn."""
 
@@ -24,10 +31,11 @@ class TurnSetup(msgspec.Struct, frozen=True):
     model: str = ""
     compact_first: bool = False
     """The history is compacted before the turn begins; `opening` is then the whole context."""
+    outgrown: Outgrown | None = None
+    """The history is too large for this turn's model: the one before compacts it first."""
     compact_at: int | None = None
     """Tokens of context from which the history is compacted first."""
     remote_compaction: bool = False
-    history_items: int = 0
     stream_max_retries: int = 5
     show_raw_reasoning: bool = True
     warnings: tuple[str, ...] = ()

@@ -25,19 +25,29 @@ LONG_THREADS = (
 
 
 class Summarise(Op, frozen=True):
-    """Ask the model for a summary of the history without its oldest `drop` items. Progress: stream events.
+    """Ask a model for a summary of the history without its oldest `drop` items. Progress: stream events.
 
-    Error: `ModelFailure`.
+    Error: `ModelFailure`, or `TooLong` if it is worth dropping another one.
     """
 
     turn_id: str
+    model: str
     drop: int
 
 
+class TooLong(Exception):
+    """The history does not fit the model's window, and there is still something in it that can be left out."""
+
+
 class CompactRemotely(Op, frozen=True):
-    """Let the provider compact the history. Result: `Rewritten`. Error: `ModelFailure`."""
+    """Let the provider compact the history; mid-turn it carries the context itself.
+
+    Result: `Rewritten`. Error: `ModelFailure`.
+    """
 
     turn_id: str
+    model: str
+    mid_turn: bool
 
 
 class Rewrite(Op, frozen=True):
@@ -45,6 +55,10 @@ class Rewrite(Op, frozen=True):
 
     summary: str
     mid_turn: bool
+
+
+class Measure(Op, frozen=True):
+    """How large the context is by now. Result: tokens, an estimate where the model has not counted."""
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -76,7 +90,7 @@ def compact(turn: Turn, setup: TurnSetup, *, mid_turn: bool) -> Script:
     item = ev.ContextCompactionItem(id=next(turn.ids))
     turn.emit(ev.ItemStarted(thread_id=setup.thread_id, turn_id=turn.id, item=item))
     if setup.remote_compaction:
-        rewritten = yield from _remote(turn)
+        rewritten = yield from _remote(turn, setup, mid_turn)
     else:
         summary = yield from _summary(turn, setup)
         rewritten = yield Run(Rewrite(summary, mid_turn))
@@ -96,18 +110,19 @@ def _summary(turn: Turn, setup: TurnSetup) -> Script:
     while True:
         reply = Summary(turn, setup)
         try:
-            yield Run(Summarise(turn.id, drop), reply.take)
+            yield Run(Summarise(turn.id, setup.model, drop), reply.take)
+        except TooLong:
+            drop, retries = drop + 1, 0
         except ModelFailure as failure:
-            if failure.kind == "context_window" and drop < setup.history_items - 1:
-                drop += 1
-            else:
-                retries = yield from again(turn, setup, failure, retries)
+            if failure.kind == "context_window" and setup.context_window is not None:
+                turn.count(usage.after_context_exceeded(turn.usage, setup.context_window))
+            retries = yield from again(turn, setup, failure, retries)
         else:
             return reply.text
 
 
-def _remote(turn: Turn) -> Script:
+def _remote(turn: Turn, setup: TurnSetup, mid_turn: bool) -> Script:
     try:
-        return (yield Run(CompactRemotely(turn.id)))
+        return (yield Run(CompactRemotely(turn.id, setup.model, mid_turn)))
     except ModelFailure as failure:
-        raise TurnFailed(failure.message, failure.info) from failure
+        raise TurnFailed(f"Error running remote compact task: {failure.message}", failure.info) from failure

@@ -5,20 +5,26 @@ Order of lines and events as spec/turns.md 3 and spec/rollout-format.md 5 ("Orde
 
 from __future__ import annotations
 
+import msgspec
+
 from engine.turn.call import run_calls
 from engine.turn.ending import abort, complete, fail, tell
-from engine.turn.machine import Interrupted, Script, Turn
+from engine.turn.machine import Interrupted, Run, Script, Turn
 from engine.turn.replies import TurnFailed
 from engine.turn.sampling import sample
-from engine.turn.scripts.compact import compact
-from engine.turn.setup import TurnSetup, accept, open_turn
+from engine.turn.scripts.compact import Measure, compact
+from engine.turn.setup import Outgrown, TurnSetup, accept, open_turn
 
 
 def regular(turn: Turn, setup: TurnSetup) -> Script:
     """Run a turn from `task_started` to its end."""
     open_turn(turn, setup)
     try:
-        if setup.compact_first:
+        full = setup.compact_first
+        if setup.outgrown is not None:
+            yield from compact(turn, _before(setup, setup.outgrown), mid_turn=False)
+            full = yield from _full(turn, setup)
+        if full:
             yield from compact(turn, setup, mid_turn=False)
         for line in setup.opening:
             turn.emit(line)
@@ -57,14 +63,16 @@ def _replies(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> S
     while True:
         last_message = (yield from sample(turn, setup, metadata)) or last_message
         called = yield from run_calls(turn)
-        turn.tell_model()
         turn.show_diff()
+        if (called or turn.pending) and (yield from _full(turn, setup)):
+            yield from compact(turn, setup, mid_turn=True)
+            if called:
+                continue  # the model goes on where it was before it hears anything new
+        turn.tell_model()
         waiting = bool(turn.pending)
         metadata = _take_in(turn, setup, metadata)
         if not called and not waiting:
             return last_message
-        if _full(turn, setup):
-            yield from compact(turn, setup, mid_turn=True)
 
 
 def _take_in(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> dict[str, str] | None:
@@ -76,6 +84,14 @@ def _take_in(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> d
     return metadata
 
 
-def _full(turn: Turn, setup: TurnSetup) -> bool:
+def _before(setup: TurnSetup, outgrown: Outgrown) -> TurnSetup:
+    """The setup as if the turn still used the model before it."""
+    return msgspec.structs.replace(setup, model=outgrown.model, context_window=outgrown.context_window)
+
+
+def _full(turn: Turn, setup: TurnSetup) -> Script:
     """Whether the context has reached the size from which it is compacted."""
-    return setup.compact_at is not None and turn.usage.context_tokens >= setup.compact_at
+    if setup.compact_at is None:
+        return False
+    tokens: int = yield Run(Measure())
+    return tokens >= setup.compact_at
