@@ -6,6 +6,9 @@ the file (design, rule 1). `rebuild` reads a whole log once; without turns it re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import msgspec
 
 from projections import agent_task, approvals, hooks, metadata, reviews
@@ -37,35 +40,38 @@ class Facts(msgspec.Struct, frozen=True):
 
     def apply(self, body: ev.Body) -> Facts:
         """The facts after a line; the same object if it says nothing about them."""
-        match body:
-            case ev.TokenCount():
-                return msgspec.structs.replace(self, usage=self.usage.apply(body))
-            case ev.SessionMeta():
-                known = metadata.apply(self.metadata, body)
-                return msgspec.structs.replace(self, meta=self.meta or body, metadata=known)
-            case ev.ThreadNameUpdated() | ev.ThreadMetadata():
-                return msgspec.structs.replace(self, metadata=metadata.apply(self.metadata, body))
-            case ev.Review() | ev.GuardianAssessment():
-                return msgspec.structs.replace(self, reviews=reviews.apply(self.reviews, body))
-            case ev.HookRun():
-                return msgspec.structs.replace(self, hooks=hooks.apply(self.hooks, body))
-            case ev.Approval():
-                return msgspec.structs.replace(self, approvals=approvals.apply(self.approvals, body))
-            case ev.SessionState():
-                return msgspec.structs.replace(self, agent_task=agent_task.apply(self.agent_task, body))
-            case ev.ChildThread():
-                return msgspec.structs.replace(self, children=(*self.children, body))
-            case ev.TurnInputs():
-                return msgspec.structs.replace(self, inputs=body)
-            case ev.HistoryBase():
-                return msgspec.structs.replace(self, history_base=body)
-            case _:
-                return self
+        told = _TOLD.get(type(body))
+        return self if told is None else msgspec.structs.replace(self, **told(self, body))
 
     def of_fork(self, meta: ev.SessionMeta) -> Facts:
         """What a fork takes over: not what was said about this thread as such, nor its agent task."""
         known = metadata.apply(Metadata(), meta)
         return msgspec.structs.replace(self, meta=meta, metadata=known, agent_task=None, history_base=None)
+
+
+def _of_metadata(facts: Facts, body: ev.ThreadNameUpdated | ev.ThreadMetadata) -> dict[str, object]:
+    return {"metadata": metadata.apply(facts.metadata, body)}
+
+
+def _of_review(facts: Facts, body: ev.Review | ev.GuardianAssessment) -> dict[str, object]:
+    return {"reviews": reviews.apply(facts.reviews, body)}
+
+
+_TOLD: Mapping[type, Callable[[Facts, Any], dict[str, object]]] = {
+    ev.TokenCount: lambda facts, body: {"usage": facts.usage.apply(body)},
+    ev.SessionMeta: lambda facts, body: {"meta": facts.meta or body, "metadata": metadata.apply(facts.metadata, body)},
+    ev.ThreadNameUpdated: _of_metadata,
+    ev.ThreadMetadata: _of_metadata,
+    ev.Review: _of_review,
+    ev.GuardianAssessment: _of_review,
+    ev.HookRun: lambda facts, body: {"hooks": hooks.apply(facts.hooks, body)},
+    ev.Approval: lambda facts, body: {"approvals": approvals.apply(facts.approvals, body)},
+    ev.SessionState: lambda facts, body: {"agent_task": agent_task.apply(facts.agent_task, body)},
+    ev.ChildThread: lambda facts, body: {"children": (*facts.children, body)},
+    ev.TurnInputs: lambda facts, body: {"inputs": body},
+    ev.HistoryBase: lambda facts, body: {"history_base": body},
+}
+"""What changes with a line, by the type of its body; all others say nothing of these facts."""
 
 
 class SessionState:

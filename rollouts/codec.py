@@ -59,6 +59,7 @@ _ALIASES: Final[dict[str, str]] = {
     "turn_complete": "task_complete",
     "compaction_summary": "compaction",
 }
+_ITEM_EVENTS: Final = (ev.ItemStarted, ev.ItemCompleted)
 # What 0.125.0 cannot read: our own lines and those of other versions.
 _NOT_COUNTED: Final = (
     ev.Unknown,
@@ -193,7 +194,7 @@ def open_json(value: object) -> msgspec.Raw:
 
 def counts(body: ev.Body) -> bool:
     """Does 0.125.0 count this as a parsed line? Implicit turn ids (`rollout-<n>`) depend on it."""
-    if isinstance(body, ev.ItemStarted | ev.ItemCompleted):
+    if isinstance(body, _ITEM_EVENTS):
         return not isinstance(body.item, ev.CommandExecutionItem)
     return not isinstance(body, _NOT_COUNTED)
 
