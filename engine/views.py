@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -29,7 +30,7 @@ def published(
     written = thread.journal.written
     ephemeral = thread.ephemeral
     if written and not ephemeral:
-        row = msgspec.structs.replace(row, updated_at=thread.updated_at)
+        row = msgspec.structs.replace(row, updated_at=thread.updated_at, path=_unpacked(row.path))
     preview = row.opening or "" if opening else "" if ephemeral else None
     shown = thread_object(
         row,
@@ -44,11 +45,17 @@ def published(
     return shown if written else msgspec.structs.replace(shown, git_info=None)
 
 
+def _unpacked(path: str) -> str:
+    """Where the file is now: an archive becomes a plain file with the first line that is appended."""
+    plain = path.removesuffix(".zst")
+    return plain if plain != path and Path(plain).exists() else path
+
+
 def _name(index: Index, entry: Entry, opening: bool) -> str | None:
-    """The name; a resume of a thread that began with injected words shows what the user said first (observed)."""
+    """The name; where resume shows other words as the preview, what the user said first is one (observed)."""
     row = entry.row
     name = index.name(entry)
-    if name is None and opening and row.preview and row.opening and row.preview != row.opening.strip():
+    if name is None and opening and row.preview and row.preview != (row.opening or "").strip():
         return row.preview
     return name
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from engine.errors import BadRequest
 from projections import protocol as p
@@ -37,3 +38,14 @@ async def test_reading_by_the_name_of_a_file_shows_the_thread_that_is_in_it(tmp_
         await running.resume(thread_id(2))
         shown = (await running.host.reading.read(p.ThreadReadParams(thread_id=thread_id(2)))).thread
     assert (shown.id, shown.status) == (thread_id(1), p.IdleThreadStatus())
+
+
+async def test_a_thread_that_was_packed_is_shown_where_it_is_once_it_goes_on(tmp_path: Path) -> None:
+    plain = thread(make_home(tmp_path), 1)
+    packed = plain.with_name(plain.name + ".zst")
+    packed.write_bytes(zstandard.ZstdCompressor().compress(plain.read_bytes()))
+    plain.unlink()
+    async with engine(tmp_path) as running:
+        assert (await running.resume(thread_id(1))).thread.path == str(packed)
+        await running.turn(thread_id(1))
+        assert (await running.resume(thread_id(1))).thread.path == str(plain)
