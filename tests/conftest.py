@@ -1,10 +1,20 @@
-"""What all tests share: the asyncio backend for async tests and the fixture rollouts by name."""
+"""What all tests share: an empty home folder, the asyncio backend for async tests, the fixture rollouts by name."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROLLOUTS = Path(__file__).parent / "fixtures" / "rollouts"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's home is an empty folder: skills, settings of git and of shells there would be part of the results."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture
