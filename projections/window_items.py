@@ -59,6 +59,8 @@ def window_item(item: codec.Item | ev.Unknown) -> WindowItem | None:
     """An item as the window keeps it; None for what the model never sees."""
     if isinstance(item, ev.OtherItem | ev.GhostSnapshot | ev.Unknown):
         return None
+    if isinstance(item, ev.Message) and item.role == "system":
+        return None
     raw = codec.encode_item(item)
     role, context = None, False
     if isinstance(item, ev.Message):

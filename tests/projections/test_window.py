@@ -88,6 +88,13 @@ def test_ghosts_and_unknown_items_are_left_out() -> None:
     assert texts(window_of(turn("a", strange))) == ["a"]
 
 
+def test_system_messages_are_kept_from_the_model() -> None:
+    window = Window()
+    window.apply(message("system", "from a client"))
+    window.apply(message("developer", "a note"))
+    assert texts(window) == ["a note"]
+
+
 def test_a_rollback_drops_from_the_last_real_user_message_on() -> None:
     window = window_of(turn("a"), turn("b", lambda m: m.user("steered")), back(1))
     assert texts(window) == ["a", "b"]
