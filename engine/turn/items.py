@@ -126,7 +126,7 @@ def legacy(shown: ev.TurnItem, raw_reasoning: bool) -> Iterator[ev.EventMsg]:
     match shown:
         case ev.AgentMessageItem():
             for part in shown.content:
-                yield ev.AgentMessage(message=part.text, phase=shown.phase)
+                yield ev.AgentMessage(message=part.text, phase=shown.phase, memory_citation=shown.memory_citation)
         case ev.UserMessageItem():
             yield spoken(shown.content)
         case ev.ReasoningItem():

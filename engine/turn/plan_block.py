@@ -69,10 +69,12 @@ class PlanParser:
 
 
 def split(message: str) -> tuple[str, str | None]:
-    """The text without its plan, and the plan; None if there is none."""
+    """The text without its plans, and the last plan; None if there is none."""
     parser = PlanParser()
-    pieces = [*parser.feed(message), *parser.finish()]
-    text = "".join(piece for kind, piece in pieces if kind == "text")
-    if not any(kind == "opened" for kind, _ in pieces):
-        return text, None
-    return text, "".join(piece for kind, piece in pieces if kind == "plan")
+    text, plan = "", None
+    for kind, piece in [*parser.feed(message), *parser.finish()]:
+        if kind == "text":
+            text += piece
+        else:
+            plan = piece if kind == "opened" or plan is None else plan + piece
+    return text, plan

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from engine.turn import replies as rp
+from engine.turn.agent_messages import AgentMessages
 from engine.turn.call import find_no_tools, start_call
 from engine.turn.items import legacy, saved_note, says_something, turn_item
 from engine.turn.machine import Interrupted, Join, PatchFollower, Run, Script, Task, Turn
 from engine.turn.ops import SavedImage, SaveImage
-from engine.turn.plan_block import Kind, PlanParser, split
 from engine.turn.setup import TurnSetup
 from projections import usage
 from rollouts import events as ev
@@ -31,8 +31,7 @@ class Reply:
         self._setup = setup
         self._active: ev.TurnItem | None = None
         """What began last and is not done. Pieces belong to it, whatever item they name (observed)."""
-        self._plan: PlanParser | None = None
-        self._plan_started = False
+        self._messages = AgentMessages(turn, setup, self._start, self._complete)
         self._patches: dict[str, tuple[str, PatchFollower]] = {}
         """Patches the model is writing: call id and follower by item id and by call id."""
         self._saving: Task | None = None
@@ -94,8 +93,9 @@ class Reply:
         if item is None:
             return
         self._active = item
-        self._plan = self._plan_of(item)
-        if isinstance(item, ev.ImageGenerationItem):
+        if isinstance(item, ev.AgentMessageItem):
+            self._messages.begin(item)
+        elif isinstance(item, ev.ImageGenerationItem):
             self._save(item, None)
         else:
             self._start(item)
@@ -106,10 +106,6 @@ class Reply:
             own = event.id if event.item.role == "assistant" else None
             return next(self._turn.ids) if own is None else own
         return event.id or ""
-
-    def _plan_of(self, item: ev.TurnItem) -> PlanParser | None:
-        plans = self._setup.mode == "plan" and isinstance(item, ev.AgentMessageItem)
-        return PlanParser() if plans else None
 
     def _follow(self, call_id: str, item_id: str | None) -> None:
         if self._turn.follow_patch is not None:
@@ -127,37 +123,15 @@ class Reply:
             self._turn.emit(ev.PatchApplyUpdated(call_id=call_id, changes=changes))
 
     def _text(self, event: rp.TextDelta) -> None:
-        if self._active is None:
-            return
-        if self._plan is None:
-            self._say(self._active.id, event.delta)
-        else:
-            self._pieces(self._active.id, self._plan.feed(event.delta))
-
-    def _say(self, item_id: str, delta: str) -> None:
-        self._turn.emit(
-            ev.AgentMessageContentDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=item_id, delta=delta)
-        )
-
-    def _pieces(self, item_id: str, pieces: list[tuple[Kind, str]]) -> None:
-        for kind, piece in pieces:
-            if kind == "text":
-                self._say(item_id, piece)
-            elif kind == "opened":
-                self._start_plan()
-            else:
-                self._turn.emit(
-                    ev.PlanDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=self._plan_id, delta=piece)
+        if isinstance(self._active, ev.AgentMessageItem):
+            self._messages.feed(event.delta)
+        elif self._active is not None:
+            item_id, delta = self._active.id, event.delta
+            self._turn.emit(
+                ev.AgentMessageContentDelta(
+                    thread_id=self._thread_id, turn_id=self._turn.id, item_id=item_id, delta=delta
                 )
-
-    @property
-    def _plan_id(self) -> str:
-        return f"{self._turn.id}-plan"
-
-    def _start_plan(self) -> None:
-        if not self._plan_started:
-            self._plan_started = True
-            self._start(ev.PlanItem(id=self._plan_id, text=""))
+            )
 
     def _part(self, event: rp.SummaryPartAdded) -> None:
         if self._active is not None:
@@ -194,15 +168,14 @@ class Reply:
         if isinstance(item, ev.ImageGenerationCall) and isinstance(shown, ev.ImageGenerationItem):
             self._save(shown, item, begun)
             return
-        if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
-            shown = self._without_plan(shown)
-        if shown is not None:
-            if not begun:
-                self._start(self._unsaid(shown))
-            self._complete(shown)
         if isinstance(shown, ev.AgentMessageItem):
-            text = "".join(part.text for part in shown.content)
-            self.last_message = text if text.strip() else self.last_message
+            self.last_message = self._messages.end(shown, begun=begun) or self.last_message
+        else:
+            self._messages.flush()
+            if shown is not None:
+                if not begun:
+                    self._start(shown)
+                self._complete(shown)
         self._turn.emit(item)
         if isinstance(item, ev.CustomToolCall) and item.call_id in self._patches:
             self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
@@ -243,29 +216,11 @@ class Reply:
         for event in held:
             self.take(event)
 
-    def _unsaid(self, shown: ev.TurnItem) -> ev.TurnItem:
-        """An item that starts and ends at once shows all of it; in plan mode a message starts empty (observed)."""
-        if self._setup.mode == "plan" and isinstance(shown, ev.AgentMessageItem):
-            return msgspec.structs.replace(shown, content=())
-        return shown
-
-    def _without_plan(self, shown: ev.AgentMessageItem) -> ev.AgentMessageItem:
-        """Complete the plan that the message holds, and leave it out of the message."""
-        if self._plan is not None:
-            self._pieces(shown.id, self._plan.finish())
-            self._plan = None
-        text, plan = split("".join(part.text for part in shown.content))
-        if plan is None:
-            return shown
-        self._start_plan()
-        item = ev.PlanItem(id=self._plan_id, text=plan)
-        self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
-        return msgspec.structs.replace(shown, content=(ev.AgentText(text),))
-
     def _start(self, item: ev.TurnItem) -> None:
         self._turn.emit(ev.ItemStarted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
 
     def _completed(self, event: rp.Completed) -> None:
+        self._messages.flush()
         self._turn.count(usage.after_reply(self._turn.usage, event.usage, self._setup.context_window))
 
     def _ignored(self, event: rp.StreamEvent) -> None:
