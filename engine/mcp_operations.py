@@ -69,15 +69,15 @@ class ThreadServers(Servers):
         :raises McpFailed: clients could not be asked that
         """
         thread = self._thread
-        if approval.trusts_all(thread.turn_settings) and approval.asks_nothing(params):
-            return {"action": "accept", "content": {}}
-        if not approval.may_elicit(thread.turn_settings):
-            return {"action": "decline"}
         turn_id = thread.overlay.open_turn_id
         try:
             question = approval.server_question(thread.id, turn_id, name, params)
         except msgspec.ValidationError as error:
             raise McpFailed(f"not a question: {error}") from error
+        if approval.trusts_all(thread.turn_settings) and approval.asks_nothing(params):
+            return {"action": "accept", "content": {}}
+        if not approval.may_elicit(thread.turn_settings):
+            return {"action": "decline"}
         answer = await self._asked(name, turn_id, question)
         return {"action": "cancel"} if answer is None else approval.server_answer(answer)
 

@@ -10,7 +10,7 @@ import msgspec
 from engine.calls.json_reader import NotJson, position, read
 from engine.mcp import approval, results
 from engine.mcp.tools import Tool
-from engine.turn.machine import Interrupted, Run, Script, Turn
+from engine.turn.machine import Run, Script, Turn
 from engine.turn.ops import Ask, Op
 from engine.turn.replies import CallFailed
 from engine.wording import fault
@@ -76,10 +76,7 @@ class ReadMcp(Op, frozen=True):
 def call_tool(box: Toolbox, turn: Turn, call: ev.FunctionCall, tool: Tool) -> Script:
     """Call a tool of a server, if need be after asking."""
     started = turn.now
-    try:
-        found = yield from _called(box, turn, call, tool)
-    except Interrupted:
-        return results.failure(f"aborted by user after {(turn.now - started).total_seconds():.1f}s")
+    found = yield from _called(box, turn, call, tool)
     return results.output(found, (turn.now - started).total_seconds())
 
 

@@ -20,6 +20,7 @@ class _Field(msgspec.Struct):
     """What a form may ask for: single values, or some of a list."""
 
     type: Literal["string", "number", "integer", "boolean", "array"]
+    format: Literal["email", "uri", "date", "date-time"] | None = None
 
 
 REJECTED = "user rejected MCP tool call"
@@ -92,18 +93,25 @@ def server_question(
 
     :raises msgspec.ValidationError: it asks for something the protocol does not have
     """
+    meta = params.get("_meta")
+    if isinstance(meta, dict):  # what only the transport needs is not for clients
+        meta = {key: value for key, value in meta.items() if key != "progressToken"} or None
     told: dict[str, Any] = {
         "mode": params.get("mode", "form"),
         "threadId": thread_id,
         "turnId": turn_id,
         "serverName": server,
-        "_meta": params.get("_meta"),
+        "_meta": meta,
         "message": params.get("message"),
     }
     told |= {key: params[key] for key in ("requestedSchema", "url", "elicitationId") if key in params}
     question: p.McpServerElicitationRequestParams = msgspec.convert(told, p.McpServerElicitationRequestParams)
     if isinstance(question, p.FormMcpServerElicitationRequestParams):
-        msgspec.convert(question.requested_schema.properties, dict[str, _Field])
+        fields = question.requested_schema.properties
+        msgspec.convert(fields, dict[str, _Field])
+        for field in fields.values():
+            if field["type"] == "number":  # clients are told its bounds as fractions
+                field.update({key: float(field[key]) for key in ("minimum", "maximum") if key in field})
     return question
 
 

@@ -7,7 +7,6 @@ says reaches clients and the model as it was said.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,6 +31,7 @@ from mcp.shared.transport_context import TransportContext
 from engine.mcp.auth import stored_login
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import CLOSED, UNEXPECTED, McpFailed, seconds
+from engine.mcp.http import HTTP_STATUS, WORKER, Client
 from engine.mcp.incoming import ODD, Incoming
 from engine.mcp.wire import answer, introduction, strange_start
 
@@ -40,13 +40,9 @@ CLIENT_NAME = "codex-mcp-client"
 """Servers know the reference by this name, some by nothing else."""
 CLIENT_VERSION = "0.125.0"
 CONNECT_SECONDS = 30.0
-GOODBYE_SECONDS = 2.0
-"""How long the end of a session may take to be told over HTTP; a server may not hold up its own end."""
 _STDERR_CHUNK = 1 << 16
 _INHERITED = ("LANG", "LC_ALL", "TMPDIR", "TZ", "__CF_USER_TEXT_ENCODING")
 """Variables that servers get beside those the SDK passes on anyway."""
-SESSION_HEADER = "mcp-session-id"
-_HTTP_STATUS = "http_status"
 _HANDSHAKE = "handshaking with MCP server failed: "
 _GONE = (mcp_types.CONNECTION_CLOSED, "Connection closed")
 """How the SDK says that the server is gone; servers use the same code for errors of their own."""
@@ -204,15 +200,19 @@ def _handshake_failed(error: MCPError) -> McpFailed:
         return McpFailed(f"{_HANDSHAKE}connection closed: initialize response")
     if isinstance(error.data, dict) and ODD in error.data:
         return McpFailed(_HANDSHAKE + strange_start(error.data[ODD]))
-    text = known.text if _status(error) else f"JSON-RPC error: {_said(error)}"
+    if _status(error):
+        text = f"Send message error Transport [{WORKER}] error: {error.message}, when send initialize request"
+    else:
+        text = f"JSON-RPC error: {_said(error)}"
     return McpFailed(f"{_HANDSHAKE}{text}", login=known.login)
 
 
 def _failed(error: MCPError) -> McpFailed:
     status = _status(error)
-    if status:
-        return McpFailed(error.message, login=bool(error.data.get("challenge")), lost=status == 404)
-    if (error.code, error.message) == _GONE:
+    if status and error.message != CLOSED:
+        text = f"Transport send error: Transport [{WORKER}] error: {error.message}"
+        return McpFailed(text, login=bool(error.data.get("challenge")), lost=status == 404)
+    if status or (error.code, error.message) == _GONE or _broke_off(error):
         return McpFailed(CLOSED)
     if (isinstance(error.data, dict) and ODD in error.data) or _unparsed(error):
         return McpFailed(UNEXPECTED)
@@ -225,14 +225,19 @@ def _said(error: MCPError) -> str:
     return f"{error.code}: {error.message}{data}"
 
 
+def _broke_off(error: MCPError) -> bool:
+    """Whether the stream of answers over HTTP ended before the one that was asked for."""
+    return error.code == mcp_types.CONNECTION_CLOSED and error.message.startswith("SSE stream ended ")
+
+
 def _unparsed(error: MCPError) -> bool:
     """Whether the SDK could not read an answer over HTTP; servers use the same code for errors of their own."""
     return error.code == mcp_types.PARSE_ERROR and error.message.startswith("Failed to parse ")
 
 
 def _status(error: MCPError) -> int:
-    """The HTTP status behind an error that `_Client` made; 0 for errors of the server itself."""
-    return error.data.get(_HTTP_STATUS, 0) if isinstance(error.data, dict) else 0
+    """The HTTP status behind an error that `http` made; 0 for errors of the server itself."""
+    return error.data.get(HTTP_STATUS, 0) if isinstance(error.data, dict) else 0
 
 
 # -- transports
@@ -282,7 +287,7 @@ async def _http(config: ServerConfig, url: str, environment: Mapping[str, str], 
     auth = None if "authorization" in map(str.lower, known) else stored_login(home, config.name, url)
     timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)  # how long an answer may take is said for each request
     async with (
-        _Client(headers=known, timeout=timeout, auth=auth) as client,
+        Client(headers=known, timeout=timeout, auth=auth) as client,
         streamable_http_client(url, http_client=client) as streams,
     ):
         yield cast("Streams", streams)
@@ -303,47 +308,3 @@ def headers(config: ServerConfig, environment: Mapping[str, str]) -> dict[str, s
             raise McpFailed(f"Environment variable {variable} for MCP server '{config.name}' is {wrong}")
         known["Authorization"] = f"Bearer {token}"
     return known
-
-
-class _Client(httpx2.AsyncClient):
-    """Turns failed requests into JSON-RPC errors that say what failed.
-
-    The SDK would end the whole session when a server cannot be reached for a moment, and drop the status of answers.
-    """
-
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        try:
-            if request.method == "DELETE":
-                with anyio.fail_after(GOODBYE_SECONDS):
-                    return await super().send(request, **options)
-            response = await super().send(request, **options)
-        except httpx2.TransportError:
-            return _explained(request, 503, f"error sending request for url ({request.url})")
-        if request.method != "POST" or response.status_code < 400:
-            return response
-        body = ""
-        with suppress(httpx2.HTTPError):
-            body = (await response.aread()).decode(errors="replace")
-        code = _error_code(body)
-        lost = response.status_code == 404 and SESSION_HEADER in request.headers
-        if code is not None and (not lost or code == mcp_types.METHOD_NOT_FOUND):
-            return response
-        challenge = response.headers.get("www-authenticate")
-        said = f"HTTP {response.status_code} {response.reason_phrase}: {body}".rstrip(": ")
-        return _explained(request, response.status_code, f"Unexpected response: {said}", challenge)
-
-
-def _error_code(body: str) -> int | None:
-    """The code if this is a JSON-RPC error, which some servers send with a status of their own."""
-    with suppress(ValueError):
-        answer = json.loads(body)
-        if isinstance(answer, dict) and "jsonrpc" in answer and isinstance(answer.get("error"), dict):
-            return int(answer["error"].get("code", 0))
-    return None
-
-
-def _explained(request: httpx2.Request, status: int, message: str, challenge: str | None = None) -> httpx2.Response:
-    data = {_HTTP_STATUS: status, "challenge": challenge}
-    error = {"code": mcp_types.INTERNAL_ERROR, "message": message, "data": data}
-    answer = {"jsonrpc": "2.0", "id": None, "error": error}
-    return httpx2.Response(status, headers={"content-type": "application/json"}, json=answer, request=request)

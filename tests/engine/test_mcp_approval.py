@@ -125,7 +125,7 @@ def test_servers_may_ask_the_user_unless_the_policy_forbids_it(policy: Any, may:
 
 def test_a_servers_question_is_passed_on() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    asked = {"message": "How many?", "requestedSchema": schema, "_meta": {"k": 1}}
+    asked = {"message": "How many?", "requestedSchema": schema, "_meta": {"k": 1, "progressToken": 5}}
     question = approval.server_question("t", None, "srv", asked)
     assert isinstance(question, p.FormMcpServerElicitationRequestParams)
     assert (question.message, question.meta, question.turn_id) == ("How many?", {"k": 1}, None)
@@ -133,6 +133,22 @@ def test_a_servers_question_is_passed_on() -> None:
     assert isinstance(approval.server_question("t", "u", "srv", url), p.UrlMcpServerElicitationRequestParams)
     with pytest.raises(msgspec.ValidationError):
         approval.server_question("t", "u", "srv", {"message": "no schema"})
+
+
+def test_bounds_of_numbers_are_fractions_and_formats_are_known_ones() -> None:
+    """Recorded."""
+
+    def asked(**field: Any) -> Any:
+        schema = {"type": "object", "properties": {"f": field}}
+        question = approval.server_question("t", "u", "srv", {"message": "?", "requestedSchema": schema})
+        assert isinstance(question, p.FormMcpServerElicitationRequestParams)
+        return question.requested_schema.properties["f"]
+
+    assert repr(asked(type="number", minimum=1)["minimum"]) == "1.0"
+    assert repr(asked(type="integer", minimum=1)["minimum"]) == "1"
+    assert asked(type="string", format="email")["format"] == "email"
+    with pytest.raises(msgspec.ValidationError):
+        asked(type="string", format="odd")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import httpx2
 import msgspec
 import pytest
 
+from engine.mcp import http
 from engine.mcp.config import server
 from engine.mcp.errors import McpFailed
+from engine.mcp.http import WORKER
+from engine.mcp.server import Server
 from engine.mcp.servers import Servers
 from tests.engine.test_mcp_servers import Watcher
 
@@ -108,12 +112,83 @@ async def test_a_server_that_is_not_there() -> None:
         pass
     assert watcher.told[1][2] == (
         "MCP client for `h` failed to start: MCP startup failed: handshaking with MCP server failed: "
-        "error sending request for url (http://127.0.0.1:9/mcp)"
+        f"Send message error Transport [{WORKER}] error: Client error: HTTP request failed: http/request failed: "
+        "error sending request for url (http://127.0.0.1:9/mcp), when send initialize request"
     )
 
 
-async def test_an_answer_that_is_no_mcp_says_its_status(url: str) -> None:
+class Odd:
+    """An HTTP server that answers every request of the protocol with the same response."""
+
+    def __init__(self, status: int, kind: str, body: bytes) -> None:
+        head = (
+            f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.response = head.encode() + body
+
+    async def serve(self, stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(self.response)
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (Odd(404, "text/plain", b"not here"), 'Unexpected content type: Some("text/plain; body: not here")'),
+        (Odd(200, "text/html", b"<p>"), 'Unexpected content type: Some("text/html; body: <p>")'),
+        (Odd(401, "application/json", b""), "Deserialize error: EOF while parsing a value at line 1 column 0"),
+        (Odd(200, "application/json", b"{nope"), "Deserialize error: key must be a string at line 1 column 2"),
+        (
+            Odd(403, "application/json", b'{"detail": "no"}'),
+            "Deserialize error: data did not match any variant of untagged enum JsonRpcMessage",
+        ),
+        (Odd(202, "text/plain", b""), None),
+        (Odd(200, "text/event-stream", b"event: ping\n\n"), None),
+    ],
+)
+async def test_an_answer_that_is_no_message_says_what_it_is(response: Odd, error: str | None) -> None:
+    """Recorded."""
     watcher = Watcher()
-    async with running({"url": f"{url}/elsewhere"}, watcher):
-        pass
-    assert "handshaking with MCP server failed: Unexpected response: HTTP 404" in str(watcher.told[1][2])
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, response.serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with running({"url": f"http://127.0.0.1:{port}/mcp"}, watcher):
+            pass
+        tasks.cancel_scope.cancel()
+    start = "MCP client for `h` failed to start: MCP startup failed: handshaking with MCP server failed: "
+    if error is None:
+        wanted = "connection closed: initialize response"
+    else:
+        wanted = f"Send message error Transport [{WORKER}] error: {error}, when send initialize request"
+    assert watcher.told[1][2] == start + wanted
+
+
+async def test_a_server_that_does_not_answer_the_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "GOODBYE_SECONDS", 0.05)
+    said_goodbye = anyio.Event()
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            request = await stream.receive()
+            if request.startswith(b"DELETE"):
+                said_goodbye.set()
+                await anyio.sleep_forever()
+            introduction = {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "serverInfo": {"name": "x", "version": ""},
+            }
+            body = msgspec.json.encode({"jsonrpc": "2.0", "id": 0, "result": introduction})
+            if b"initialize" not in request:
+                body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "no"}})
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            await stream.send(f"{head}Mcp-Session-Id: s\r\nConnection: close\r\n\r\n".encode() + body)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        table = {"url": f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/mcp"}
+        with anyio.fail_after(60):
+            await Server(server("h", table), os.environ, Path("/nonexistent"), Watcher()).run()
+        assert said_goodbye.is_set()
+        tasks.cancel_scope.cancel()

@@ -7,6 +7,7 @@ import itertools
 from engine.turn.effects import Done, Interrupt, Progress
 from engine.turn.machine import CallItem, Machine, Run, Script, Turn
 from engine.turn.ops import Wait
+from engine.turn.replies import ItemDone
 from engine.turn.scripts.regular import regular
 from projections.usage import Usage
 from rollouts import events as ev
@@ -89,6 +90,15 @@ def test_an_interrupt_answers_calls_that_run_and_calls_that_wait_each_in_the_fra
         ("c3", "Wall time: 0.1 seconds\naborted by user"),
     ]
     assert world.outcome == "interrupted"
+
+
+def test_an_aborted_call_of_an_mcp_server_is_told_of_as_a_result_even_if_it_only_waited() -> None:
+    world = Calls("alone")
+    item = ev.FunctionCall(name="t", namespace="mcp__srv__", arguments="{}", call_id="c2")
+    world.feed(Progress, 1, ItemDone(item, None))
+    assert world.running() == 1
+    world.feed(Interrupt)
+    assert world.outputs()[1] == ("c2", '[{"type":"text","text":"aborted by user after 0.1s"}]')
 
 
 def test_a_late_answer_to_an_aborted_call_changes_nothing() -> None:
