@@ -7,7 +7,7 @@ knows is data (`ev.Unknown`), not an error. Rules: rollout-format.md 2, 4, 5 and
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
@@ -118,7 +118,7 @@ def decode(raw: bytes) -> Line | BadLine:
             return BadLine(f"not UTF-8: {error.reason} at byte {error.start}")
     names = _head(raw)
     cls = _CLASSES.get(names) if names else None
-    if cls is not None and cls is not ev.Compacted:
+    if cls is not None and cls not in _LOOKED_INTO:
         try:
             line = _line_decoder(cls)(raw)
         except _UNREADABLE:
@@ -222,7 +222,8 @@ def _body(outer: str, payload: msgspec.Raw) -> ev.Body:
                 fields = _FIELDS.decode(payload)
                 payload = open_json({**fields, "type": _ALIASES[subtype]})
             body = cast("ev.Body", _payload_decoder(cls)(payload))
-            if not isinstance(body, ev.Compacted) or _replaces_whole(body):
+            looks_right = _LOOKED_INTO.get(type(body))
+            if looks_right is None or looks_right(body):
                 return body
         except _UNREADABLE:
             pass  # a known type with a bad payload is unknown, as in the reference
@@ -255,6 +256,25 @@ def _replaces_whole(body: ev.Compacted) -> bool:
     """The reference drops a compaction with an item it cannot read, rather than the item."""
     items = body.replacement_history or ()
     return not any(isinstance(decode_item(item), ev.Unknown) for item in items)
+
+
+def _has_known_policies(body: ev.TurnContext) -> bool:
+    """The reference drops settings whose policies it does not know, such as those of old files."""
+    policy = body.approval_policy
+    approval = policy in _APPROVALS if isinstance(policy, str) else policy.keys() == {"granular"}
+    try:
+        return approval and _TAG.decode(body.sandbox_policy).type in _SANDBOXES
+    except _UNREADABLE:
+        return False
+
+
+_APPROVALS: Final = ("untrusted", "on-failure", "on-request", "never")
+_SANDBOXES: Final = ("danger-full-access", "read-only", "workspace-write", "external-sandbox")
+# What a line of these types holds decides whether it can be read, beyond what its fields say.
+_LOOKED_INTO: Final[Mapping[type[msgspec.Struct], Callable[[Any], bool]]] = {
+    ev.Compacted: _replaces_whole,
+    ev.TurnContext: _has_known_policies,
+}
 
 
 def _for_line(body: ev.Body) -> ev.Body:

@@ -18,6 +18,9 @@ JSON = st.recursive(
 OPEN = JSON.map(codec.open_json)
 
 
+_POLICIES: dict[str, Any] = {"approval_policy": "never", "sandbox_policy": msgspec.Raw(b'{"type":"read-only"}')}
+
+
 def event_classes() -> list[type[msgspec.Struct]]:
     """Every class that can be the body of a line of its own."""
     bases = (ev.EventMsg, ev.ResponseItem, ev.EngineEvent, ev.LineBody)
@@ -38,6 +41,8 @@ def _struct(info: msgspec.inspect.StructType) -> st.SearchStrategy[Any]:
     if info.cls is ev.Compacted:
         items = st.lists(events(ev.Message).map(codec.encode_item).map(msgspec.Raw), max_size=2).map(tuple)
         return st.builds(ev.Compacted, TEXT, st.none() | items)
+    if info.cls is ev.TurnContext:
+        return _fields(info).map(lambda context: msgspec.structs.replace(context, **_POLICIES))
     if info.cls is ev.Reasoning:  # what is left out of it reads as null again
         return _fields(info).filter(lambda item: item.content is not msgspec.UNSET)
     return _fields(info)

@@ -338,3 +338,21 @@ def test_agent_tasks_are_written_as_0122_wrote_them() -> None:
         b'"task_id":"task-1","registered_at":"2026-04-20T10:00:00Z"}}}\n'
     )
     assert codec.encode(ev.SessionState(None), "T").endswith(b'"payload":{"agent_task":null}}\n')
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [
+        (True, {}),
+        (True, {"approval_policy": {"granular": {"rules": True}}}),
+        (False, {"approval_policy": "sometimes"}),
+        (False, {"approval_policy": {}}),
+        (False, {"sandbox_policy": {"mode": "read-only"}}),
+        (False, {"sandbox_policy": {"type": "moon-base"}}),
+        (False, {"sandbox_policy": None}),
+    ],
+)
+def test_settings_with_policies_nobody_knows_are_unknown(known: bool, changes: dict[str, Any]) -> None:
+    usual = {"cwd": "/w", "approval_policy": "never", "sandbox_policy": {"type": "read-only"}, "model": "m"}
+    body = read(line_of("turn_context", usual | {"summary": "auto"} | changes)).body
+    assert isinstance(body, ev.TurnContext if known else ev.Unknown)
