@@ -6,12 +6,17 @@ the plainest such style (bare, single quotes, double quotes), then the next stre
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 
 _BARE = frozenset(string.ascii_letters + string.digits + "+-./:@]_")
 _NOT_SINGLE = frozenset("'^\\")
 _NOT_DOUBLE = frozenset("`$!^")
+
+# Nearly every word is of one of these kinds, and need not be looked at character by character.
+_ALL_BARE = re.compile(r"[A-Za-z0-9+\-./:@\]_]+")
+_ALL_SINGLE = re.compile(r"[^'^\\]+")
 
 BARE, SINGLE, DOUBLE = 1, 2, 4
 
@@ -27,6 +32,10 @@ def quote(word: str) -> str:
     """One word, quoted where a shell would need it."""
     if not word:
         return "''"
+    if _ALL_BARE.fullmatch(word):
+        return word
+    if _ALL_SINGLE.fullmatch(word):
+        return f"'{word}'"
     parts = []
     start = 0
     while start < len(word):

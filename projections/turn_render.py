@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -56,21 +56,29 @@ def _joined(last: p.ThreadItem, more: p.ThreadItem) -> p.ThreadItem:
 
 
 _REASONING = (ev.AgentReasoning, ev.AgentReasoningRawContent)
+_TURN_ITEMS = (ev.ItemStarted, ev.ItemCompleted)
 
 
 def shows(event: object) -> bool:
     """Whether an event makes or changes an item, told without building it."""
-    match event:
-        case ev.AgentMessage():
-            return bool(event.message)
-        case ev.AgentReasoning() | ev.AgentReasoningRawContent():
-            return bool(event.text)
-        case ev.Message():
-            return bool(hook_prompt(event))
-        case ev.GuardianAssessment() | ev.ItemStarted() | ev.ItemCompleted():
-            return own_id(event) is not None
-        case _:
-            return True
+    told = _SHOWS.get(type(event))
+    return told is None or told(event)
+
+
+def _is_named(event: object) -> bool:
+    return own_id(event) is not None
+
+
+_SHOWS: Mapping[type, Callable[[Any], bool]] = {
+    ev.AgentMessage: lambda event: bool(event.message),
+    ev.AgentReasoning: lambda event: bool(event.text),
+    ev.AgentReasoningRawContent: lambda event: bool(event.text),
+    ev.Message: lambda event: bool(hook_prompt(event)),
+    ev.GuardianAssessment: _is_named,
+    ev.ItemStarted: _is_named,
+    ev.ItemCompleted: _is_named,
+}
+"""Events that show something only sometimes."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -89,7 +97,7 @@ def place(slots: Slots, turn_id: str, event: object) -> Place:
         item_id = event.id or _made_id(turn_id, len(slots))
     if item_id is None:
         return Place("added", slots.number(reasoning=False))
-    item = event.item if isinstance(event, ev.ItemStarted | ev.ItemCompleted) else None
+    item = event.item if isinstance(event, _TURN_ITEMS) else None
     added = slots.put(item_id, reasoning=isinstance(item, ev.ReasoningItem))
     return Place("added" if added else "replaced", item_id)
 

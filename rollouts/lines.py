@@ -75,9 +75,10 @@ def forward(
             parts, carried = [], 0
             del pieces[0]
         for piece in pieces:
-            record = _record(offset, len(piece), piece, limit)
-            yield record
-            offset = record.end
+            end_of_line = offset + len(piece) + 1
+            cut = limit is not None and len(piece) > limit
+            yield Record(offset, piece[:limit] if cut else piece, end_of_line, False, cut)
+            offset = end_of_line
         if rest:
             if limit is None or carried < limit:
                 parts.append(rest)
