@@ -105,7 +105,7 @@ async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> Non
             turn_id, settings, "shell", lambda turn: user_shell_turn(turn, setup, command, argv, cwd, policy)
         )
         return
-    op = RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False)
+    op = RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False, by_user=True)
     shown = Shown(thread.tell, active, str(uuid4()), argv, cwd, "user_shell")
 
     async def work() -> None:

@@ -31,7 +31,7 @@ from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
-from engine.sandbox import SandboxUnsupported, confine, likely_denied
+from engine.sandbox import SandboxUnsupported, confine, likely_denied, told
 from engine.turn.ops import Op, SavedImage, SaveImage
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -55,6 +55,8 @@ async def _exec(thread: Thread, op: Exec) -> Executed:
     try:
         if op.sandboxed:
             command = await confine(command, settings.permissions, str(settings.cwd))
+        else:
+            command = told(command, settings.permissions)
         number = thread.processes.reserve()
         running = await thread.processes.start(number, op.call_id, command)
     except SandboxUnsupported as error:
@@ -145,6 +147,8 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
     try:
         if op.sandboxed:
             command = await confine(command, settings.permissions, str(settings.cwd))
+        elif not op.by_user:
+            command = told(command, settings.permissions)
         session = Session(command, take)
     except SandboxUnsupported as error:
         return Ended(f"failed to run the command: {error}", -1, 0.0, failed=True)
@@ -208,7 +212,8 @@ async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     settings = thread.turn_settings
 
     def allowed(path: str) -> bool:
-        return not op.sandboxed or can_write(settings.sandbox, str(settings.cwd), path, os.environ.get("TMPDIR"))
+        tmpdir = os.environ.get("TMPDIR")
+        return not op.sandboxed or can_write(settings.sandbox, str(settings.cwd), path, tmpdir, creates=True)
 
     def write() -> Applied:
         started = time.monotonic()

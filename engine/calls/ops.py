@@ -49,6 +49,8 @@ class RunShell(Op, frozen=True, kw_only=True):
     cwd: str
     timeout_ms: int | None
     sandboxed: bool
+    by_user: bool = False
+    """Whether it is a command of the user, which no policy is about."""
 
 
 class Type(Op, frozen=True):

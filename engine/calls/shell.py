@@ -189,7 +189,9 @@ def user_shell_turn(
     shown = Shown(turn.emit, turn.id, next(turn.ids), argv, cwd, "user_shell")
     shown.begin()
     try:
-        ended: Ended = yield Run(RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False), shown.chunk)
+        ended: Ended = yield Run(
+            RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False, by_user=True), shown.chunk
+        )
     except Interrupted as interruption:
         abort(turn, setup, interruption.reason)
         return

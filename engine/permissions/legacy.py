@@ -43,6 +43,10 @@ def profile(policy: p.SandboxPolicy, cwd: Path) -> p.PermissionProfile:
     return p.ManagedPermissionProfile(network=_network(policy.network_access), file_system=files)
 
 
+PROTECTED = (".git", ".agents", ".codex")
+"""Folders of a writable root that stay read-only."""
+
+
 def protected_subpaths(root: Path, *, is_cwd: bool = False) -> list[str]:
     """What stays read-only inside a writable root, in the reference's order.
 

@@ -18,7 +18,7 @@ from engine.config import Config
 from engine.errors import BadRequest, BadValue, Internal
 from engine.permissions import bridge
 from engine.processes.base64_input import BadBase64, decode
-from engine.processes.buffers import CAP_BYTES, text
+from engine.processes.buffers import CAP_BYTES, guessed_text
 from engine.processes.environment import command_environment
 from engine.processes.session import NoTerminal, Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
@@ -144,8 +144,10 @@ class Commands:
         env = command_environment(config, os.environ)
         for name, value in (params.env or {}).items():
             env.pop(name, None)
-            if value is not None and name and "=" not in name:
-                env[name] = value
+            if value is not None and name:
+                # As a line of the environment reads: `A=B` set to `1` is `A` set to `B=1`.
+                name, _, more = f"{name}={value}".partition("=")
+                env[name] = more
         interactive = params.tty or params.stream_stdin
         command = Command(
             argv=tuple(params.command),
@@ -200,8 +202,8 @@ class _Execution:
         code = self.session.exit_code
         return p.CommandExecResponse(
             exit_code=TIMED_OUT if limit.cancelled_caught or code is None else code,
-            stdout=text(b"".join(self._captured["stdout"])),
-            stderr=text(b"".join(self._captured["stderr"])),
+            stdout=guessed_text(b"".join(self._captured["stdout"])),
+            stderr=guessed_text(b"".join(self._captured["stderr"])),
         )
 
     def _take(self, stream: Stream, data: bytes) -> None:

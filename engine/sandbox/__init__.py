@@ -20,7 +20,7 @@ from engine.sandbox.denial import likely_denied
 from engine.sandbox.view import SandboxUnsupported, View, places, view
 from projections import protocol as p
 
-__all__ = ["SandboxUnsupported", "confine", "confined", "likely_denied", "sandboxed"]
+__all__ = ["SandboxUnsupported", "confine", "confined", "likely_denied", "sandboxed", "told"]
 
 NETWORK_DISABLED = "CODEX_SANDBOX_NETWORK_DISABLED"
 
@@ -41,8 +41,15 @@ def confined(command: Command, permissions: Permissions, workspace: str) -> Comm
         own folder, and must not thereby choose what it may write.
     :raises SandboxUnsupported: the policy cannot be enforced here.
     """
-    env = command.env if _network(permissions) else {**command.env, NETWORK_DISABLED: "1"}
-    return msgspec.structs.replace(command, argv=sandboxed(command.argv, permissions, workspace), env=env)
+    argv = sandboxed(command.argv, permissions, workspace)
+    return msgspec.structs.replace(told(command, permissions), argv=argv)
+
+
+def told(command: Command, permissions: Permissions) -> Command:
+    """The command, told when its policy or profile gives it no network: also where nothing keeps it from using one."""
+    if _network(permissions):
+        return command
+    return msgspec.structs.replace(command, env={**command.env, NETWORK_DISABLED: "1"})
 
 
 def sandboxed(argv: Sequence[Arg], permissions: Permissions, workspace: str) -> tuple[Arg, ...]:

@@ -117,3 +117,16 @@ async def test_a_patch_that_fails_says_why_in_its_item(tmp_path: Path) -> None:
         await running.turn(thread)
         (note,) = running.sink.of("item/fileChange/outputDelta")
         assert note.delta == f"Failed to write file {tmp_path}/work/folder\n"
+
+
+@pytest.mark.parametrize(("access", "seen"), [("restricted", "1"), ("enabled", "")])
+async def test_commands_are_told_that_they_have_no_network(tmp_path: Path, access: p.NetworkAccess, seen: str) -> None:
+    async with engine(make_home(tmp_path)) as running:
+        thread = await running.start(approval_policy="never")
+        policy = p.ExternalSandboxSandboxPolicy(network_access=access)
+        running.model.replies.append(call("echo net=$CODEX_SANDBOX_NETWORK_DISABLED."))
+        given: list[p.UserInput] = [p.TextUserInput(text="go")]
+        turn, begin = running.host.turns.start(p.TurnStartParams(thread_id=thread, input=given, sandbox_policy=policy))
+        begin()
+        await running.ended(turn)
+        assert f"net={seen}.".encode() in msgspec.json.encode(running.model.requests[-1].body)

@@ -103,8 +103,12 @@ async def test_the_folder_is_the_servers_or_relative_to_it(commands: Commands, t
 
 async def test_variables_are_added_and_taken_away(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GONE", "x")
-    changes = {"ADDED": "1", "GONE": None, "A=B": "ignored", "": "ignored"}
-    assert (await run(commands, "sh", "-c", "echo [$ADDED] [$GONE]", env=changes))[1] == "[1] []\n"
+    changes = {"ADDED": "1", "GONE": None, "A=B": "2", "": "ignored"}
+    assert (await run(commands, "sh", "-c", "echo [$ADDED] [$GONE] $A", env=changes))[1] == "[1] [] B=2\n"
+
+
+async def test_output_in_another_encoding_is_read(commands: Commands) -> None:
+    assert await run(commands, "sh", "-c", r"printf '\377x'; printf '\344' >&2") == (0, "ÿx", "ä")
 
 
 async def test_time_ends_a_command_but_keeps_what_it_wrote(commands: Commands) -> None:
