@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tty
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -184,6 +185,24 @@ async def test_output_that_others_have_filled_holds_up_nothing(connect: Callable
         assert len(os.read(from_stdout, filled)) == filled
         told = await anyio.to_thread.run_sync(read_messages, from_stdout, 2)
     assert [message["id"] for message in told] == [1, 2]
+    for fd in (to_stdin, stdout, from_stdout):
+        os.close(fd)
+
+
+@pytest.mark.parametrize("size", [100, 1 << 20])
+async def test_a_message_that_was_written_is_let_go(size: int) -> None:
+    stdin, to_stdin = os.pipe()
+    from_stdout, stdout = os.pipe()
+    message = json.dumps({"method": "noise", "params": "x" * size}).encode()
+    async with serving({}, Stdio(stdin, stdout)) as app:
+        (connection,) = app.server.clients.all()
+        held = sys.getrefcount(message)
+        connection.send(message)
+        assert await anyio.to_thread.run_sync(read_messages, from_stdout, 1) == [json.loads(message)]
+        with anyio.fail_after(10):
+            while connection.outbox.size:
+                await anyio.sleep(0.001)
+        assert sys.getrefcount(message) == held
     for fd in (to_stdin, stdout, from_stdout):
         os.close(fd)
 

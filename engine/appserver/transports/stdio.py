@@ -49,10 +49,18 @@ class Stdio:
         with _writing_what_fits(self._stdout) as write_what_fits:
             writer = _Writer(self._stdout, write_what_fits)
             while batch := await connection.outbox.take():
-                batch.append(b"")
-                if not await writer.write(b"\n".join(batch)):
+                if not await _write_messages(writer, batch):
                     connection.outbox.abandon()
                     server.stop()
+
+
+async def _write_messages(writer: _Writer, batch: list[bytes]) -> bool:
+    """Write a batch and empty it, so that nothing written is held while waiting for more; False when nobody reads."""
+    if len(batch) == 1 and len(batch[0]) > CHUNK:  # not copied for the sake of its line end
+        return await writer.write(batch.pop()) and await writer.write(b"\n")
+    text = b"\n".join([*batch, b""])
+    batch.clear()
+    return await writer.write(text)
 
 
 async def _give_up_when_slow(server: Server, connection: Connection) -> None:
@@ -129,13 +137,17 @@ class _Writer:
     def _pump(self) -> None:
         with contextlib.suppress(anyio.RunFinishedError):
             while True:
-                rest, done = self._jobs.get()
-                try:
-                    while rest:
-                        rest = rest[os.write(self._fd, rest) :]
-                except OSError:
-                    self._broken = True
-                from_thread.run_sync(done.set, token=self._token)
+                from_thread.run_sync(self._do_next().set, token=self._token)
+
+    def _do_next(self) -> anyio.Event:
+        """Wait for a job and do it; the event that says so."""
+        rest, done = self._jobs.get()
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            self._broken = True
+        return done
 
 
 @contextlib.contextmanager

@@ -143,8 +143,8 @@ class _Client:
     async def _write(self, connection: Connection) -> None:
         try:
             while batch := await connection.outbox.take():
-                for message in batch:
-                    self._frames.send_text(message)
+                while batch:  # what was sent is not held while waiting for more
+                    self._frames.send_text(batch.pop(0))
                 await self._flush()
         except (anyio.BrokenResourceError, InvalidState):
             connection.outbox.abandon()

@@ -147,8 +147,8 @@ async def _serve_client(server: Server, client: ServerConnection) -> None:
 async def _write(connection: Connection, client: ServerConnection) -> None:
     try:
         while batch := await connection.outbox.take():
-            for message in batch:
-                await client.send(message, text=True)
+            while batch:  # what was sent is not held while waiting for more
+                await client.send(batch.pop(0), text=True)
     except ConnectionClosed:
         connection.outbox.abandon()
 
