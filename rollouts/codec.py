@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from rollouts import events as ev
+from rollouts import settings
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -258,22 +259,10 @@ def _replaces_whole(body: ev.Compacted) -> bool:
     return not any(isinstance(decode_item(item), ev.Unknown) for item in items)
 
 
-def _has_known_policies(body: ev.TurnContext) -> bool:
-    """The reference drops settings whose policies it does not know, such as those of old files."""
-    policy = body.approval_policy
-    approval = policy in _APPROVALS if isinstance(policy, str) else policy.keys() == {"granular"}
-    try:
-        return approval and _TAG.decode(body.sandbox_policy).type in _SANDBOXES
-    except _UNREADABLE:
-        return False
-
-
-_APPROVALS: Final = ("untrusted", "on-failure", "on-request", "never")
-_SANDBOXES: Final = ("danger-full-access", "read-only", "workspace-write", "external-sandbox")
 # What a line of these types holds decides whether it can be read, beyond what its fields say.
 _LOOKED_INTO: Final[Mapping[type[msgspec.Struct], Callable[[Any], bool]]] = {
     ev.Compacted: _replaces_whole,
-    ev.TurnContext: _has_known_policies,
+    ev.TurnContext: settings.readable,
 }
 
 

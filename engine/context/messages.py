@@ -73,12 +73,16 @@ def _permissions(settings: Settings) -> str | None:
 
 
 def _permissions_differ(previous: ev.TurnContext, settings: Settings) -> bool:
-    """Also true for a new cwd under workspace-write, as the profile names paths below it (observed)."""
+    """Also true for a new cwd under workspace-write, as the profile names paths below it (observed).
+
+    The sandbox policy counts where there is no profile, in files before 0.125.0.
+    """
     profile = ev.given(previous.permission_profile)
-    if profile is not None and msgspec.json.decode(profile) != core_profile(settings.permissions):
-        return True
-    now = (core_policy(settings.sandbox), msgspec.to_builtins(settings.approval_policy))
-    return now != (msgspec.json.decode(previous.sandbox_policy), previous.approval_policy)
+    if profile is not None:
+        same = msgspec.json.decode(profile) == core_profile(settings.permissions)
+    else:
+        same = msgspec.json.decode(previous.sandbox_policy) == core_policy(settings.sandbox)
+    return not same or previous.approval_policy != msgspec.to_builtins(settings.approval_policy)
 
 
 def _mode(settings: Settings) -> str | None:

@@ -18,7 +18,17 @@ JSON = st.recursive(
 OPEN = JSON.map(codec.open_json)
 
 
-_POLICIES: dict[str, Any] = {"approval_policy": "never", "sandbox_policy": msgspec.Raw(b'{"type":"read-only"}')}
+_SETTINGS: dict[str, Any] = {
+    "approval_policy": "never",
+    "sandbox_policy": msgspec.Raw(b'{"type":"read-only"}'),
+    "permission_profile": msgspec.Raw(b"{}"),
+    "network": msgspec.UNSET,
+    "personality": "friendly",
+    "collaboration_mode": None,
+    "effort": "high",
+    "summary": "auto",
+    "truncation_policy": None,
+}
 
 
 def event_classes() -> list[type[msgspec.Struct]]:
@@ -42,7 +52,7 @@ def _struct(info: msgspec.inspect.StructType) -> st.SearchStrategy[Any]:
         items = st.lists(events(ev.Message).map(codec.encode_item).map(msgspec.Raw), max_size=2).map(tuple)
         return st.builds(ev.Compacted, TEXT, st.none() | items)
     if info.cls is ev.TurnContext:
-        return _fields(info).map(lambda context: msgspec.structs.replace(context, **_POLICIES))
+        return _fields(info).map(lambda context: msgspec.structs.replace(context, **_SETTINGS))
     if info.cls is ev.Reasoning:  # what is left out of it reads as null again
         return _fields(info).filter(lambda item: item.content is not msgspec.UNSET)
     return _fields(info)

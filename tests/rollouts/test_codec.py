@@ -344,7 +344,15 @@ def test_agent_tasks_are_written_as_0122_wrote_them() -> None:
     ("known", "changes"),
     [
         (True, {}),
-        (True, {"approval_policy": {"granular": {"rules": True}}}),
+        (True, {"approval_policy": {"granular": {"sandbox_approval": True, "rules": True, "mcp_elicitations": True}}}),
+        (True, {"permission_profile": {"network": {"enabled": True}}}),
+        (False, {"approval_policy": {"granular": {"rules": True}}}),
+        (False, {"permission_profile": {"type": "managed"}}),
+        (False, {"effort": "mega"}),
+        (False, {"network": {"allowed_domains": []}}),
+        (False, {"summary": "long"}),
+        (False, {"personality": "grumpy"}),
+        (False, {"collaboration_mode": {"mode": "zen", "settings": {"model": "m"}}}),
         (False, {"approval_policy": "sometimes"}),
         (False, {"approval_policy": {}}),
         (False, {"sandbox_policy": {"mode": "read-only"}}),
@@ -352,7 +360,7 @@ def test_agent_tasks_are_written_as_0122_wrote_them() -> None:
         (False, {"sandbox_policy": None}),
     ],
 )
-def test_settings_with_policies_nobody_knows_are_unknown(known: bool, changes: dict[str, Any]) -> None:
+def test_settings_with_words_nobody_knows_are_unknown(known: bool, changes: dict[str, Any]) -> None:
     usual = {"cwd": "/w", "approval_policy": "never", "sandbox_policy": {"type": "read-only"}, "model": "m"}
     body = read(line_of("turn_context", usual | {"summary": "auto"} | changes)).body
     assert isinstance(body, ev.TurnContext if known else ev.Unknown)
