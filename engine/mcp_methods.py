@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from engine.notes import Everyone, Notification, Sink
 from engine.paging import offset
 from engine.threads import Threads
 from projections import protocol as p
+
+logger = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 300
 """How long a login waits for the user."""
@@ -110,7 +113,11 @@ class McpMethods:
         """
         thread = self._threads.get(params.thread_id)
         arguments = None if params.arguments is None else msgspec.Raw(msgspec.json.encode(params.arguments))
-        meta = {**(params.meta if isinstance(params.meta, dict) else {}), "threadId": thread.id}
+        if params.meta is not None and not isinstance(params.meta, dict):
+            given = msgspec.json.encode(params.meta).decode()
+            why = f"MCP tool request _meta must be a JSON object, got {given}"
+            raise Internal(f"tool call failed for `{params.server}/{params.tool}`: {why}")
+        meta = {**(params.meta or {}), "threadId": thread.id}
         try:
             found = await thread.mcp.call(params.server, params.tool, arguments, meta, lambda message: None)
         except McpFailed as error:
@@ -120,10 +127,13 @@ class McpMethods:
     def reload(self) -> None:
         """Let every loaded thread have its servers anew from its next turn on, as they are configured then.
 
-        :raises BadRequest: the configuration cannot be used
+        :raises Internal: the configuration cannot be used
         """
         loaded = [thread for each in self._threads.ids() if (thread := self._threads.loaded(each)) is not None]
-        fresh = [(thread, config.servers(self._catalogs.load(thread.settings.cwd))) for thread in loaded]
+        try:
+            fresh = [(thread, config.servers(self._catalogs.load(thread.settings.cwd))) for thread in loaded]
+        except BadRequest as error:
+            raise Internal(f"failed to reload config: {error.__cause__}") from error
         for thread, servers in fresh:
             thread.mcp.replace_later(servers)
 
@@ -163,6 +173,9 @@ class McpMethods:
                 failure = error.text
             except OSError as error:
                 failure = os_reason(error)
+            except Exception as error:  # whoever asked is told, and nobody else is harmed
+                logger.exception("MCP server %s: the login failed", server.name)
+                failure = str(error) or type(error).__name__
         if scope.cancelled_caught:
             failure = "timed out waiting for OAuth callback"
         if not told:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     env_vars: tuple[str, ...] = ()
     """Names of variables of this process that the server gets too."""
+    elsewhere: str | None = None
+    """Why it cannot run here, if it is meant for another machine."""
     cwd: str | None = None
     url: str | None = None
     bearer_token_env_var: str | None = None
@@ -71,8 +73,19 @@ def server(name: str, table: Mapping[str, Any]) -> ServerConfig:
         known["tool_seconds"] = table["tool_timeout_sec"]
     if "default_tools_approval_mode" in table:
         known["approval_mode"] = table["default_tools_approval_mode"]
+    variables = [each if isinstance(each, Mapping) else {"name": each} for each in table.get("env_vars", ())]
+    known["env_vars"] = [each["name"] for each in variables]
+    known["elsewhere"] = _elsewhere(name, table, variables)
     modes = {tool: each["approval_mode"] for tool, each in table.get("tools", {}).items() if "approval_mode" in each}
     return msgspec.convert({**known, "name": name, "tool_modes": modes}, ServerConfig)
 
 
-_PLAIN = frozenset(ServerConfig.__struct_fields__) - {"name", "startup_seconds", "tool_seconds", "tool_modes"}
+def _elsewhere(name: str, table: Mapping[str, Any], variables: Sequence[Mapping[str, Any]]) -> str | None:
+    if table.get("experimental_environment") == "remote":
+        return f"remote MCP server `{name}` requires a remote executor environment"
+    remote = next((each["name"] for each in variables if each.get("source") == "remote"), None)
+    return remote and f"env_vars entry `{remote}` uses source `remote`, which requires remote MCP stdio"
+
+
+_MADE = {"name", "startup_seconds", "tool_seconds", "approval_mode", "tool_modes", "env_vars", "elsewhere"}
+_PLAIN = frozenset(ServerConfig.__struct_fields__) - _MADE

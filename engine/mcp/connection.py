@@ -114,7 +114,7 @@ class Connection:
         """
         token = next(self._tokens)
         told = dict(params or {})
-        told["_meta"] = {**told.get("_meta", {}), "progressToken": token}
+        told["_meta"] = {"progressToken": token, **told.get("_meta", {})}
         if on_progress is not None:
             self._reporters[token] = on_progress
         try:

@@ -93,6 +93,8 @@ class Server:
     async def _live(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise McpFailed(f"Invalid MCP server name '{self.name}': must match pattern ^[a-zA-Z0-9_-]+$")
+        if self.config.elsewhere is not None:
+            raise McpFailed(self.config.elsewhere)
         connect = await anyio.to_thread.run_sync(_import_connect)
         while True:
             self._again = anyio.Event()

@@ -32,7 +32,7 @@ def test_everything_a_server_can_be_given(tmp_path: Path) -> None:
         command = "prog"
         args = ["-a"]
         env = { A = "1" }
-        env_vars = ["B"]
+        env_vars = ["B", { name = "C" }]
         cwd = "/tmp"
         required = true
         supports_parallel_tool_calls = true
@@ -57,7 +57,7 @@ def test_everything_a_server_can_be_given(tmp_path: Path) -> None:
         "prog",
         ("-a",),
         {"A": "1"},
-        ("B",),
+        ("B", "C"),
         "/tmp",
     )
     assert (server.supports_parallel_tool_calls, found["h"].supports_parallel_tool_calls) == (True, False)
@@ -94,6 +94,28 @@ def test_everything_a_server_can_be_given(tmp_path: Path) -> None:
             "unknown variant `q`, expected one of `auto`, `prompt`, `approve`",
             "x.tools.t.approval_mode",
         ),
+        (
+            {"command": "a", "tool_timeout_sec": -1},
+            "cannot convert float seconds to Duration: value is negative",
+            "x.tool_timeout_sec",
+        ),
+        (
+            {"command": "a", "startup_timeout_sec": 1e300},
+            "cannot convert float seconds to Duration: value is either too big or NaN",
+            "x",
+        ),
+        ({"command": "a", "cwd": 5}, "invalid type: integer `5`, expected path string", "x.cwd"),
+        ({"command": "a", "oauth_resource": "r"}, "oauth_resource is not supported for stdio", "x"),
+        (
+            {"command": "a", "tools": {"t": 1}},
+            "invalid type: integer `1`, expected struct McpServerToolConfig",
+            "x.tools.t",
+        ),
+        (
+            {"command": "a", "env_vars": [{"name": "A", "source": "mars"}]},
+            "unsupported env_vars source `mars`; expected `local` or `remote`",
+            "x",
+        ),
         (3, "invalid type: integer `3`, expected struct RawMcpServerConfig", "x"),
     ],
 )
@@ -104,6 +126,24 @@ def test_a_bad_server_is_refused_in_the_words_of_the_reference(
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, {"x": server})
     assert str(refused.value) == f"{reason}\nin `mcp_servers.{where}`\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"experimental_environment": "remote"}, "remote MCP server `x` requires a remote executor environment"),
+        (
+            {"env_vars": [{"name": "A", "source": "remote"}]},
+            "env_vars entry `A` uses source `remote`, which requires remote MCP stdio",
+        ),
+        ({"env_vars": [{"name": "A", "source": "local"}], "experimental_environment": "local"}, None),
+    ],
+)
+def test_a_server_for_another_machine_does_not_run_here(
+    tmp_path: Path, table: dict[str, Any], reason: str | None
+) -> None:
+    """Recorded."""
+    assert load(tmp_path, {"x": {"command": "a", **table}})["x"].elsewhere == reason
 
 
 def test_a_project_may_switch_off_what_the_user_has_configured(tmp_path: Path) -> None:
