@@ -8,6 +8,7 @@ from engine.clock import Clock
 from engine.context import observe, opening
 from engine.draft import window_after
 from engine.errors import BadRequest
+from engine.listing import published_git
 from engine.response_items import parse_items
 from engine.settings_forms import turn_context
 from engine.thread import Thread
@@ -38,7 +39,7 @@ class Edits:
 
         async def inject() -> None:
             context: list[ev.Body] = []
-            if thread.journal.state.window.previous_context is None:
+            if thread.journal.state.window.context is None:
                 environment = observe(self._clock)
                 settings = thread.settings
                 line = turn_context(settings, thread.internal_id(), environment)
@@ -78,7 +79,9 @@ class Edits:
         thread.keep()
         turns = settled((await thread.history()).turns, None)
         left = published(thread, self._threads.index, turns, opening=True)
-        return p.ThreadRollbackResponse(thread=msgspec.structs.replace(left, forked_from_id=None))  # observed
+        # As recorded, without what clients have changed, and with no word on where it comes from (observed).
+        recorded = published_git(thread.journal.entry.row.metadata.recorded_git)
+        return p.ThreadRollbackResponse(thread=msgspec.structs.replace(left, forked_from_id=None, git_info=recorded))
 
     def elicitations(self, thread_id: str, change: int) -> int:
         """Count a question that a client asks on its own as begun (1) or ended (-1); returns how many are open.

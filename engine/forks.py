@@ -106,6 +106,8 @@ def _stand_in(state: SessionState, row: CatalogRow) -> Iterator[ev.Body]:
             yield ev.Compacted(message="", replacement_history=())
     if row.has_user_message:
         yield ev.UserMessage(message=row.preview, images=())
+    if row.name is not None:
+        yield ev.ThreadNameUpdated(thread_id=row.id, thread_name=row.name)
     yield from window
     if state.usage.info is not None:
         yield ev.TokenCount(info=state.usage.info)

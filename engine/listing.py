@@ -19,6 +19,7 @@ from engine.errors import BadRequest
 from engine.index import Bound, Entry, Index, Listed, Query
 from projections import protocol as p
 from projections.catalog import CatalogRow
+from projections.metadata import Git
 
 DEFAULT_LIMIT: Final = 25
 LARGEST_LIMIT: Final = 100
@@ -99,7 +100,6 @@ def thread_object(
     :param forked_from: `row.forked_from` in answers of read, resume and fork; None in lists and unarchive.
     :param preview: another one than the list's, for resume and fork (`CatalogRow.opening`).
     """
-    git = row.git
     return p.Thread(
         id=row.id,
         forked_from_id=forked_from,
@@ -115,10 +115,15 @@ def thread_object(
         source=msgspec.convert(row.source, p.SessionSource),
         agent_nickname=row.agent_nickname,
         agent_role=row.agent_role,
-        git_info=p.GitInfo(sha=git.sha, branch=git.branch, origin_url=git.origin_url) if git else None,
+        git_info=published_git(row.git),
         name=name,
         turns=list(turns),
     )
+
+
+def published_git(git: Git | None) -> p.GitInfo | None:
+    """Git data as clients see it."""
+    return p.GitInfo(sha=git.sha, branch=git.branch, origin_url=git.origin_url) if git else None
 
 
 def _listed(index: Index, row: Listed, status: Status) -> p.Thread:

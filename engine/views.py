@@ -36,7 +36,7 @@ def published(
         row,
         status=thread.overlay.status,
         turns=turns,
-        name=_name(index, entry, opening) if named else None,
+        name=_name(index, entry, opening) if named and not ephemeral else None,
         forked_from=None if ephemeral and not opening else thread.journal.meta.forked_from_id,
         preview=preview,
         ephemeral=ephemeral,
@@ -54,7 +54,7 @@ def _unpacked(path: str) -> str:
 def _name(index: Index, entry: Entry, opening: bool) -> str | None:
     """The name; where resume shows other words as the preview, what the user said first is one (observed)."""
     row = entry.row
-    name = index.name(entry)
+    name = index.name(entry) or row.name
     if name is None and opening and row.preview and row.preview != (row.opening or "").strip():
         return row.preview
     return name

@@ -1,7 +1,8 @@
 """What a thread says about itself apart from its turns: id, name, memory mode, git data with its overrides.
 
-A fold over lines, used by the session state and by the catalog. A fork carries the lines of its source, so that lines
-that name a thread count only when they name this one (spec rollout-format 3, 8, 12).
+A fold over lines, used by the session state and by the catalog. A fork carries the lines of its source: their name is
+its own until it is given another (observed), but their meta counts only when it is of this thread (spec rollout-format
+3, 12).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _session_meta(state: Metadata, body: ev.SessionMeta) -> Metadata:
 
 def _named(state: Metadata, body: ev.ThreadNameUpdated) -> Metadata:
     name = (body.thread_name or "").strip()  # a line without a name takes none away, as in the reference
-    return replace(state, name=name) if name and body.thread_id == state.thread_id else state
+    return replace(state, name=name) if name else state
 
 
 def _changed(state: Metadata, body: ev.ThreadMetadata) -> Metadata:

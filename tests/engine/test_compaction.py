@@ -157,6 +157,22 @@ async def test_a_model_that_says_nothing_is_taken_at_its_last_words(tmp_path: Pa
         assert texts(engine.requests[-1].json) == ["first", "SUMMARY last words", "second"]
 
 
+async def test_what_is_injected_after_a_compaction_comes_behind_the_context(tmp_path: Path, model: MockModel) -> None:
+    say(model, "one")
+    say(model, "in short")
+    say(model, "two")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await engine.play(thread, "first")
+        await compact(engine, thread)
+        for text in ("injected", "too"):
+            await inject(engine, thread, user(text))
+        await engine.play(thread, "second")
+        roles = [item["role"] for item in engine.requests[-1].json["input"]]
+        assert roles == ["user", "user", "developer", *["user"] * 4]
+        assert texts(engine.requests[-1].json) == ["first", "SUMMARY in short", "injected", "too", "second"]
+
+
 # --- a smaller model ----------------------------------------------------------------------------------------------
 
 

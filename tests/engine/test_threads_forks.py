@@ -313,3 +313,23 @@ async def test_a_thread_that_names_itself_as_its_parent_is_read_as_it_is(home: P
     )
     thread, context = await resumed(home, forked.id)
     assert len(thread.turns) < 40 and context[0]
+
+
+@pytest.mark.parametrize("by_reference", [True, False])
+async def test_a_fork_has_the_name_of_its_source_until_it_gets_its_own(home: Path, by_reference: bool) -> None:
+    async with engine(home) as running:
+        await running.resume(THREAD)
+
+        async def name_of(thread_id: str) -> str | None:
+            return (await running.host.reading.read(p.ThreadReadParams(thread_id=thread_id))).thread.name
+
+        await running.host.filing.set_name(p.ThreadSetNameParams(thread_id=THREAD, name="of the source"))
+        forked = await fork(running, by_reference=by_reference)
+        assert forked.name is None  # the answer alone does not say it
+        assert await name_of(forked.id) == "of the source"
+        assert (await running.resume(forked.id)).thread.name == "of the source"
+        await running.host.filing.set_name(p.ThreadSetNameParams(thread_id=forked.id, name="its own"))
+        assert await name_of(forked.id) == "its own"
+        assert await name_of(THREAD) == "of the source"
+    async with engine(home) as running:
+        assert (await running.resume(forked.id)).thread.name == "its own"

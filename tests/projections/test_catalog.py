@@ -108,11 +108,11 @@ def test_a_later_meta_of_the_thread_changes_the_memory_mode_alone() -> None:
     assert folded([copy, meta(memory_mode="enabled")]).memory_mode == "enabled"
 
 
-def test_the_last_name_wins_and_names_of_the_source_of_a_fork_do_not_count() -> None:
+def test_the_last_name_wins_and_a_fork_has_that_of_its_source() -> None:
     def name(text: str | None, thread: str = THREAD) -> bytes:
         return written("event_msg", {"type": "thread_name_updated", "thread_id": thread, "thread_name": text})
 
-    assert folded([meta(), name("a"), name("b"), name("c", "another")]).name == "b"
+    assert folded([meta(), name("a"), name("b"), name("c", "another")]).name == "c"
     assert folded([meta(), name("a"), name(None), name(" ")]).name == "a"
     assert folded(fixture("named")).name == "Final Name"
 

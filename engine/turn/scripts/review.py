@@ -32,6 +32,8 @@ class Spawn(Op, frozen=True):
 def review(turn: Turn, setup: TurnSetup, entered: ev.EnteredReviewMode) -> Script:
     """Run a review as a turn of this thread."""
     assert setup.input is not None  # a review has a prompt
+    for message in setup.warnings:
+        turn.emit(ev.Warning(message=message))
     turn.emit(entered)
     try:
         said: str | None = yield Run(Spawn(turn.id, setup.input), _Relay(turn, setup).take)
