@@ -103,7 +103,8 @@ def _typed(scene: Scene, event: ev.TerminalInteraction) -> Told:
 
 def _patched(scene: Scene, event: ev.PatchApplyEnd) -> Told:
     told: Told = []
-    if output := event.stdout + event.stderr:
+    output = event.stdout + event.stderr
+    if output and event.status != "declined":
         note = p.FileChangeOutputDeltaNotification(
             thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.call_id, delta=output
         )

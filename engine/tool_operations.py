@@ -32,7 +32,7 @@ from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.processes.store import Running, UnknownProcess
 from engine.sandbox import SandboxUnsupported, confine, likely_denied, told
-from engine.turn.ops import Op, SavedImage, SaveImage
+from engine.turn.ops import Op, ReadDiff, SavedImage, SaveImage
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
@@ -228,6 +228,10 @@ async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     return await anyio.to_thread.run_sync(write)
 
 
+async def _read_diff(thread: Thread, op: ReadDiff) -> str | None:
+    return await anyio.to_thread.run_sync(_turn_diff(thread, op.turn_id).render)
+
+
 async def _read_image(thread: Thread, op: ReadImage) -> str:
     def read() -> bytes:
         path = Path(op.path)
@@ -259,6 +263,7 @@ TOOL_OPERATIONS: Mapping[type[Op], Callable[[Thread, Any], Awaitable[object]]] =
     VerifyPatch: _verify,
     ApplyPatch: _apply,
     **MCP_OPERATIONS,
+    ReadDiff: _read_diff,
     ReadImage: _read_image,
     SaveImage: _save_image,
 }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.calls.toolbox import Toolbox
 
 REJECTED = "rejected by user"
+PATCH_REJECTED = "patch rejected by user"
 
 
 class Rejected(Exception):
@@ -136,9 +137,19 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
     yield from _decided(turn, call_id, "patch", answer.decision)
     if answer.decision == "decline":
         # The reference completes the item twice: for the answer and for the end of the tool.
-        turn.emit(ev.PatchDeclined(call_id=call_id, turn_id=turn.id, changes=changes))
+        turn.emit(
+            ev.PatchApplyEnd(
+                call_id=call_id,
+                turn_id=turn.id,
+                stdout="",
+                stderr=PATCH_REJECTED,
+                success=False,
+                changes=changes,
+                status="declined",
+            )
+        )
         turn.show_diff()
-        raise CallFailed("patch rejected by user")
+        raise CallFailed(PATCH_REJECTED)
     if answer.decision == "acceptForSession":
         box.judge.grants.allow_files(verified.paths)
     return Permit(sandboxed=False)

@@ -41,6 +41,12 @@ class SavedImage(msgspec.Struct, frozen=True):
     folder: str
 
 
+class ReadDiff(Op, frozen=True):
+    """See what has become of the files that the turn's patches touched. Result: the diff as of now, None for none."""
+
+    turn_id: str
+
+
 class Wait(Op, frozen=True):
     """Let time pass. Result: None."""
 

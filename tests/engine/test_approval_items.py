@@ -130,3 +130,30 @@ async def test_commands_are_told_that_they_have_no_network(tmp_path: Path, acces
         begin()
         await running.ended(turn)
         assert f"net={seen}.".encode() in msgspec.json.encode(running.model.requests[-1].body)
+
+
+async def test_a_declined_patch_is_in_the_extended_history(tmp_path: Path) -> None:
+    patch = "*** Begin Patch\n*** Add File: x\n+x\n*** End Patch"
+    async with engine(make_home(tmp_path)) as running:
+        thread = await running.start(approval_policy="untrusted", persist_extended_history=True)
+        running.model.replies.append(call(f"apply_patch <<'E'\n{patch}\nE"))
+        turn = running.begin(thread)
+        (await question(running))[2](p.FileChangeRequestApprovalResponse(decision="decline"))
+        await running.ended(turn)
+        assert not running.sink.of("item/fileChange/outputDelta")
+        (item,) = [item for item in (await running.resume(thread)).thread.turns[-1].items if is_patch(item)]
+        assert item.status == "declined"  # type: ignore[union-attr]
+
+
+def is_patch(item: p.ThreadItem) -> bool:
+    return isinstance(item, p.FileChangeThreadItem)
+
+
+async def test_the_diff_of_a_turn_shows_what_commands_made_of_patched_files(tmp_path: Path) -> None:
+    patch = "*** Begin Patch\n*** Add File: x\n+x\n*** End Patch"
+    async with engine(make_home(tmp_path)) as running:
+        thread = await running.start(approval_policy="never", sandbox="danger-full-access")
+        running.model.replies.extend([call(f"apply_patch <<'E'\n{patch}\nE"), call("echo more >> x; echo other > y")])
+        await running.turn(thread)
+        diffs = [note.diff for note in running.sink.of("turn/diff/updated")]
+        assert [diff.count("\n+") - 1 for diff in diffs] == [1, 1, 2, 2], diffs[-1]

@@ -10,6 +10,7 @@ import msgspec
 from engine.turn.call import run_calls
 from engine.turn.ending import abort, complete, fail, tell
 from engine.turn.machine import Interrupted, Run, Script, Turn
+from engine.turn.ops import ReadDiff
 from engine.turn.replies import TurnFailed
 from engine.turn.sampling import sample
 from engine.turn.scripts.compact import Measure, compact
@@ -63,7 +64,9 @@ def _replies(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> S
     while True:
         last_message = (yield from sample(turn, setup, metadata)) or last_message
         called = yield from run_calls(turn)
-        turn.show_diff()
+        if turn.diff is not None:
+            turn.diff = yield Run(ReadDiff(turn.id))
+            turn.show_diff()
         if (called or turn.pending) and (yield from _full(turn, setup)):
             yield from compact(turn, setup, mid_turn=True)
             if called:
