@@ -15,8 +15,9 @@ from engine import generated_images
 from engine.calls.ops import AllowPrefix, Applied, ApplyPatch, Exec, Executed, ReadImage, RunShell, Type, VerifyPatch
 from engine.commands import parse_command
 from engine.commands.rules import RuleRefused, append_rule
-from engine.context.user_input import guessed_type, image_url
+from engine.context.user_input import guessed_type
 from engine.errors import os_reason
+from engine.images import InvalidImage, UnsupportedImage, image_url
 from engine.mcp_operations import MCP_OPERATIONS
 from engine.patch import apply, files, parse, plan
 from engine.patch.apply import PatchFailed
@@ -233,22 +234,24 @@ async def _read_diff(thread: Thread, op: ReadDiff) -> str | None:
 
 
 async def _read_image(thread: Thread, op: ReadImage) -> str:
-    def read() -> bytes:
+    def read() -> str:
         path = Path(op.path)
         if not path.exists():
             raise CallFailed(f"unable to locate image at `{op.path}`: No such file or directory (os error 2)")
         if not path.is_file():
             raise CallFailed(f"image path `{op.path}` is not a file")
-        return path.read_bytes()
+        return image_url(path.read_bytes(), original=op.original)
 
     try:
-        url = image_url(await anyio.to_thread.run_sync(read))
+        return await anyio.to_thread.run_sync(read)
     except OSError as error:
         raise CallFailed(f"unable to read image at `{op.path}`: {os_reason(error)}") from error
-    if url is None:
-        kind = guessed_type(op.path)
-        raise CallFailed(f"unable to process image at `{op.path}`: unsupported image `{kind}`")
-    return url
+    except UnsupportedImage as error:
+        reason = f"unsupported image `{guessed_type(op.path)}`"
+        raise CallFailed(f"unable to process image at `{op.path}`: {reason}") from error
+    except InvalidImage as error:
+        reason = f"failed to decode image at {op.path}: {error.reason}"
+        raise CallFailed(f"unable to process image at `{op.path}`: {reason}") from error
 
 
 async def _save_image(thread: Thread, op: SaveImage) -> SavedImage | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+import anyio.to_thread
 
 from engine import submissions
 from engine.clock import Clock
@@ -32,13 +34,13 @@ class Turns:
         thread = self._threads.get(params.thread_id)
         submissions.check_size(params.input)
         settings = with_turn(thread.settings, params, self._threads.cwd)
-        user = self._submission(thread, params.input, params.responsesapi_client_metadata)
+        prepare = self._submission(thread, params.input, params.responsesapi_client_metadata)
         turn_id = self._threads.layout.new_id(self._clock.now())
 
-        def begin() -> None:
-            thread.post(lambda: submissions.begin(thread, turn_id, user, settings, self._clock))
+        async def begun() -> None:
+            await submissions.begin(thread, turn_id, await prepare(), settings, self._clock)
 
-        return turn_id, begin
+        return turn_id, lambda: thread.post(begun)
 
     async def steer(self, params: p.TurnSteerParams) -> str:
         """Add input to the running turn; returns its id.
@@ -52,8 +54,12 @@ class Turns:
         if not params.input:
             raise BadRequest("input must not be empty")
         submissions.check_size(params.input)
-        user = self._submission(thread, params.input, params.responsesapi_client_metadata)
-        return await thread.ask(lambda: submissions.steer(thread, params.expected_turn_id, user, self._clock))
+        prepare = self._submission(thread, params.input, params.responsesapi_client_metadata)
+
+        async def steered() -> str:
+            return await submissions.steer(thread, params.expected_turn_id, await prepare(), self._clock)
+
+        return await thread.ask(steered)
 
     def interrupt(self, params: p.TurnInterruptParams, answered: Callable[[], None]) -> None:
         """End whatever turn runs; `answered` is called then, or at once when none does.
@@ -91,9 +97,18 @@ class Turns:
         turn_id = self._threads.layout.new_id(self._clock.now())
         return lambda: thread.post(lambda: submissions.compact(thread, turn_id, self._clock))
 
-    def _submission(self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None) -> Submission:
+    def _submission(
+        self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None
+    ) -> Callable[[], Awaitable[Submission]]:
+        """Prepares the input when it is its turn, so that what was sent first is there first. Images take a while."""
         skills = discover(thread.settings.config, thread.settings.cwd).skills if _may_name_skills(given) else ()
-        return user_input(given, skills, metadata)
+
+        async def prepare() -> Submission:
+            if any(isinstance(entry, p.LocalImageUserInput) for entry in given):
+                return await anyio.to_thread.run_sync(user_input, given, skills, metadata)
+            return user_input(given, skills, metadata)
+
+        return prepare
 
 
 def _may_name_skills(given: list[p.UserInput]) -> bool:

@@ -35,6 +35,6 @@ def view_image(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
             f"got `{given.detail}`"
         )
     path = resolve(str(box.settings.cwd), given.path)
-    url: str = yield Run(ReadImage(path))
+    url: str = yield Run(ReadImage(path, original=given.detail is not None))
     turn.emit(ev.ViewImageToolCall(call_id=call.call_id, path=path))
     return (ev.InputImage(url, detail="original" if given.detail else "high"),)

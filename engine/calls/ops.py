@@ -92,6 +92,7 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class ReadImage(Op, frozen=True):
-    """Read an image file. Result: its data URL. Error: `CallFailed`."""
+    """Read an image file, in its `original` size or made to fit. Result: its data URL. Error: `CallFailed`."""
 
     path: str
+    original: bool = False

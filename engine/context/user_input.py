@@ -6,26 +6,27 @@ nothing. Never fails a turn.
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.config import os_error
+from engine.images import InvalidImage, UnsupportedImage, image_url
 from engine.skills import Skill, mentioned
 from engine.turn.effects import Submission
 from engine.turn.items import IMAGE_CLOSE, IMAGE_OPEN, as_read, spoken
 from projections import protocol as p
 from rollouts import events as ev
 
-# What the bytes of an image begin with, by offset; the model takes no other formats.
-_FORMATS: Mapping[str, Mapping[int, bytes]] = {
-    "image/png": {0: b"\x89PNG\r\n\x1a\n"},
-    "image/jpeg": {0: b"\xff\xd8\xff"},
-    "image/gif": {0: b"GIF8"},
-    "image/webp": {0: b"RIFF", 8: b"WEBP"},
+# Those of images that not every machine's own list has, or has by this name.
+_IMAGE_TYPES = {
+    ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
+    ".ico": "image/x-icon",
+    ".webp": "image/webp",
 }
 
 
@@ -75,30 +76,25 @@ def _image(opening: str, url: str) -> list[ev.ContentItem]:
 
 def _local_image(path: str, number: int) -> list[ev.ContentItem]:
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         return [ev.InputText(f"Codex could not read the local image at `{path}`: {os_error(error)}")]
-    url = image_url(data)
-    if url is None:
+    try:
+        return _image(f"<image name=[Image #{number}]>", image_url(data))
+    except UnsupportedImage:
         return [ev.InputText(f"Codex cannot attach image at `{path}`: unsupported image `{guessed_type(path)}`.")]
-    return _image(f"<image name=[Image #{number}]>", url)
-
-
-def image_url(data: bytes) -> str | None:
-    """The data URL of an image in a format that models take; None for anything else."""
-    kind = next((kind for kind, marks in _FORMATS.items() if _has(data, marks)), None)
-    return None if kind is None else f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    except InvalidImage as error:
+        text = f"Image located at `{path}` is invalid: failed to decode image at {path}: {error.reason}"
+        return [ev.InputText(text)]
 
 
 def guessed_type(path: str) -> str:
     """The media type that the name of a file suggests."""
     import mimetypes  # few inputs have files
 
-    return mimetypes.guess_type(path)[0] or "application/octet-stream"
-
-
-def _has(data: bytes, marks: Mapping[int, bytes]) -> bool:
-    return all(data.startswith(mark, offset) for offset, mark in marks.items())
+    known = _IMAGE_TYPES.get(os.path.splitext(path)[1].lower())
+    return known or mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 def _named(given: Sequence[p.UserInput], skills: Sequence[Skill]) -> list[Skill]:
