@@ -131,7 +131,10 @@ def request_text(message: str) -> str:
 
 
 def published_source(source: str | ev.SourceObject) -> tuple[Json, SourceKind]:
-    """The published form of a recorded source, and its kind in filters (spec rollout-format 3)."""
+    """The published form of a recorded source, and its kind in filters (spec rollout-format 3).
+
+    Words of other versions are published as `unknown`, those for sub-agents as `other` ones.
+    """
     if isinstance(source, str):
         kind = _WORDS.get(source, "unknown")
         return kind, kind
@@ -139,11 +142,13 @@ def published_source(source: str | ev.SourceObject) -> tuple[Json, SourceKind]:
         return {"custom": source.custom}, "custom"
     agent = source.subagent
     if isinstance(agent, str):
-        return {"subAgent": agent}, _SUB_AGENTS.get(agent, "subAgentOther")
+        known = _SUB_AGENTS.get(agent)
+        return {"subAgent": agent if known else {"other": agent}}, known or "subAgentOther"
     if agent is None:
         return "unknown", "unknown"
-    spawned = agent.thread_spawn is not None
-    return {"subAgent": msgspec.to_builtins(agent)}, "subAgentThreadSpawn" if spawned else "subAgentOther"
+    if agent.thread_spawn is not None:
+        return {"subAgent": {"thread_spawn": msgspec.to_builtins(agent.thread_spawn)}}, "subAgentThreadSpawn"
+    return {"subAgent": {"other": agent.other or ""}}, "subAgentOther"
 
 
 def milliseconds(timestamp: str) -> int:

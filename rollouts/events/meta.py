@@ -4,7 +4,9 @@ Key order and optional keys: rollout-format.md 3, 6, 7 and agent-identity.md. Po
 profiles stay open JSON here; what they mean is decided in `engine.permissions`.
 """
 
-from msgspec import UNSET, Raw, UnsetType, field
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Raw, UnsetType, field
 
 from rollouts.events.base import NULL, Int, LineBody, Part, unset_nulls
 
@@ -27,7 +29,7 @@ class ThreadSpawn(Part, frozen=True):
     """Source of a sub-agent that another thread spawned."""
 
     parent_thread_id: str
-    depth: Int
+    depth: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
     agent_path: str | None = NULL
     agent_nickname: str | None = NULL
     agent_role: str | None = NULL

@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from projections import protocol as p
 from projections.catalog import EMPTY, CatalogRow, apply, fold, milliseconds, published_source, request_text, wanted
 from rollouts import events as ev
 from rollouts.codec import Line, decode, head
 from tests.conftest import fixture_rollouts
+from tests.rollouts.generated import events
 
 FIXTURES = fixture_rollouts()
 THREAD = "019da010-0000-7000-8000-000000000001"
@@ -200,6 +203,18 @@ def test_times_are_epoch_milliseconds(text: str, ms: int) -> None:
 
 def test_an_unknown_form_of_source_is_unknown() -> None:
     assert published_source(ev.SourceObject()) == ("unknown", "unknown")
+
+
+@given(events(ev.SessionMeta))
+def test_every_source_that_can_be_read_can_be_published(meta: ev.SessionMeta) -> None:
+    assert msgspec.convert(published_source(meta.source)[0], p.SessionSource)
+
+
+def test_a_sub_agent_nobody_knows_is_another_one() -> None:
+    assert published_source(ev.SourceObject(subagent="dreaming")) == (
+        {"subAgent": {"other": "dreaming"}},
+        "subAgentOther",
+    )
 
 
 def test_a_request_without_heading_is_the_message() -> None:
