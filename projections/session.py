@@ -13,7 +13,7 @@ import msgspec
 
 from projections import agent_task, approvals, hooks, metadata, reviews
 from projections.metadata import Metadata
-from projections.turn_pages import line_end, scan
+from projections.turn_pages import line_end
 from projections.turn_rows import RowsLost
 from projections.turns import TurnTable
 from projections.usage import Usage
@@ -157,15 +157,6 @@ class SessionState:
             if not found.counted:
                 found.compactions, found.counted = self.window.compactions, self.window.counted
             self.window = found
-
-    def load_turns(self, log: Log) -> TurnTable:
-        """The turn table; built by reading all lines if this state was opened without it.
-
-        :raises LogError: the log cannot be read.
-        """
-        if self.turns is None:
-            self.turns = scan(log, self.end)
-        return self.turns
 
     def to_json(self) -> bytes:
         """Everything, for people: one JSON object, the turns as rows and the window as its items."""

@@ -13,7 +13,6 @@ import msgspec
 from projections import protocol as p
 from projections.turn_render import render
 from projections.turn_rows import RowList, TurnRow
-from projections.turns import TurnTable
 from rollouts import codec
 from rollouts.log import Log, Record
 
@@ -138,17 +137,6 @@ def read_turns(rows: Sequence[TurnRow], log: Log) -> list[p.Turn]:
 def line_end(record: Record) -> int:
     """Where a line ends for a row: behind its line break, be it there yet or not."""
     return record.end + record.torn
-
-
-def scan(log: Log, end: int | None = None) -> TurnTable:
-    """The turn table of the lines before `end` (None: all), in one forward pass.
-
-    :raises LogError: the log cannot be read.
-    """
-    table = TurnTable()
-    for record in log.read(0, end):
-        table.apply(codec.decode(record.data), record.offset, line_end(record))
-    return table
 
 
 def _events(spans: Sequence[tuple[int, int]], log: Log, log_end: int) -> Iterator[object]:

@@ -82,12 +82,6 @@ class TurnTable:
         """Finished rows that are new or other than at the last `saved`, by number; the table has `len(rows)` now."""
         return [(number, self.rows.to_change(number)) for number in sorted(self._changed)]
 
-    def take_changes(self) -> list[tuple[int, TurnRow]]:
-        """The changes, which count as saved from now on."""
-        changes = self.changes()
-        self._changed.clear()
-        return changes
-
     def saved(self, rows: Rows) -> None:
         """All changes are kept somewhere; `rows` are the same rows from there."""
         self.rows = rows

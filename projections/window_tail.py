@@ -71,14 +71,6 @@ def fold_from(log: Log, base: int | None, end: int) -> Window:
     return window
 
 
-def count_compactions(log: Log, end: int | None = None) -> int:
-    """How many `compacted` lines stand before `end`: one pass over the heads of all lines.
-
-    :raises LogError: the log cannot be read.
-    """
-    return sum(1 for _ in _bodies(log, log.read(0, end, limit=HEAD), frozenset({("compacted", None)})))
-
-
 def first_meta(log: Log, end: int | None = None) -> ev.SessionMeta | None:
     """The line that names the thread: the first readable `session_meta`, mostly the first line of all.
 

@@ -84,14 +84,6 @@ def fallback(slug: str) -> ModelInfo:
     )
 
 
-def fallback_warning(slug: str) -> str:
-    """The warning that goes with fallback metadata, once per turn context made."""
-    return (
-        f"Model metadata for `{slug}` not found. Defaulting to fallback metadata; "
-        "this can degrade performance and cause issues."
-    )
-
-
 def model_list(
     catalog: Catalog, *, cursor: str | None = None, limit: int | None = None, include_hidden: bool = False
 ) -> p.ModelListResponse:

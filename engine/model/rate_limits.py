@@ -1,16 +1,14 @@
-"""Rate-limit headers of model replies -> snapshots, and what becomes of the one before. Pure functions over
-header mappings with lower-case names; nothing here is sent or stored. Snapshots have the shape of rollout
-lines (`ev.RateLimitSnapshot`): the percentage stays a float there and is rounded for the wire by
-`whole_percent`.
+"""Rate-limit headers of model replies -> snapshots. Pure functions over header mappings with lower-case names;
+nothing here is sent or stored. Snapshots have the shape of rollout lines (`ev.RateLimitSnapshot`): the percentage
+stays a float there and is rounded for the wire (`projections.usage`), where it is also told what becomes of the
+snapshot before.
 
 Rules: models-and-limits 2, token-usage 5. There is always a `codex` snapshot, even with no header at all."""
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from rollouts import events as ev
 
@@ -46,34 +44,6 @@ def snapshot(headers: Mapping[str, str], limit: str = DEFAULT_LIMIT) -> ev.RateL
 def active(headers: Mapping[str, str]) -> ev.RateLimitSnapshot:
     """The snapshot of the family that a usage-limit error is about (`x-codex-active-limit`)."""
     return snapshot(headers, headers.get("x-codex-active-limit", DEFAULT_LIMIT))
-
-
-def merge(previous: ev.RateLimitSnapshot | None, new: ev.RateLimitSnapshot) -> ev.RateLimitSnapshot:
-    """The newest snapshot wins; only its missing credits and plan are carried over from the one before."""
-    if previous is None:
-        return new
-    return msgspec.structs.replace(
-        new,
-        credits=new.credits if new.credits is not None else previous.credits,
-        plan_type=new.plan_type if new.plan_type is not None else previous.plan_type,
-    )
-
-
-def merge_all(
-    previous: ev.RateLimitSnapshot | None, new: Iterable[ev.RateLimitSnapshot]
-) -> tuple[ev.RateLimitSnapshot, ...]:
-    """The snapshots of one reply as they are published one after the other, each merged with the one before
-    it."""
-    merged: list[ev.RateLimitSnapshot] = []
-    for one in new:
-        previous = merge(previous, one)
-        merged.append(previous)
-    return tuple(merged)
-
-
-def whole_percent(used: float) -> int:
-    """The percentage as clients see it: rounded, halves away from zero (12.5 -> 13)."""
-    return math.floor(used + 0.5) if used >= 0 else math.ceil(used - 0.5)
 
 
 def _family(header: str) -> str | None:

@@ -74,11 +74,6 @@ class Session:
         return self._spawned.process.pid
 
     @property
-    def takes_input(self) -> bool:
-        """Whether `write` can work: stdin was asked for, or it runs on a terminal, and it is still open."""
-        return self._stdin is not None and not self.exited.is_set()
-
-    @property
     def death_signal(self) -> int | None:
         """The signal that ended the command, None when it ended by itself or runs."""
         return -self._exit if self._exit is not None and self._exit < 0 else None

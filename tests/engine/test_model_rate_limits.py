@@ -95,21 +95,3 @@ def test_the_active_limit_of_a_usage_limit_error(header: str | None, limit_id: s
     snapshot = rate_limits.active(headers)
     assert snapshot.limit_id == limit_id
     assert snapshot.primary == (window(100) if limit_id == "codex_other" else None)
-
-
-def test_only_credits_and_plan_are_carried_over() -> None:
-    credits = ev.CreditsSnapshot(has_credits=True, unlimited=False, balance="1")
-    old = limits(primary=window(1), secondary=window(2), limit_name="x", credits=credits, plan_type="prolite")
-    new = limits(primary=window(5))
-    assert rate_limits.merge(old, new) == limits(primary=window(5), credits=credits, plan_type="prolite")
-    assert rate_limits.merge(None, new) == new
-    richer = limits(credits=ev.CreditsSnapshot(has_credits=False, unlimited=True), plan_type="pro")
-    assert rate_limits.merge(old, richer) == richer
-    assert [one.plan_type for one in rate_limits.merge_all(old, (new, limits("codex_zip")))] == ["prolite"] * 2
-
-
-@pytest.mark.parametrize(
-    ("used", "shown"), [(12.5, 13), (12.4999, 12), (0.0, 0), (0.5, 1), (99.5, 100), (100.0, 100), (-0.4, 0)]
-)
-def test_percentages_are_rounded_half_up_for_clients(used: float, shown: int) -> None:
-    assert rate_limits.whole_percent(used) == shown

@@ -10,16 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.turn_pages import CursorError, page, read_turns, scan, select
+from projections.session import rebuild
+from projections.turn_pages import CursorError, page, read_turns, select
 from projections.turn_rows import Slots, TurnRow
-from projections.turns import build_turns
-from rollouts.log import FileLog
+from projections.turns import TurnTable, build_turns
+from rollouts.log import FileLog, Log
 from tests.projections.expected import NAMES, fixture_log
 from tests.projections.logs import Maker, decoded, logs, memory_log
 
 
 def rows(count: int) -> list[TurnRow]:
     return [TurnRow(id=f"t{i}", status="completed", line=i, slots=Slots(1)) for i in range(count)]
+
+
+def scan(log: Log) -> TurnTable:
+    table = rebuild(log).turns
+    assert table is not None
+    return table
 
 
 def names(chosen: list[TurnRow]) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from projections.window import StaleWindow, Window, request_items
 from projections.window_items import compacted_history, estimate, window_item
-from projections.window_tail import count_compactions, first_meta, fold_from, from_tail
+from projections.window_tail import first_meta, fold_from, from_tail
 from rollouts import codec
 from rollouts import events as ev
 from rollouts.log import FileLog
@@ -260,13 +260,6 @@ def test_only_the_first_meta_names_the_thread() -> None:
     maker.write(meta("one"), meta("two"))
     found = first_meta(memory_log(maker.lines))
     assert found is not None and found.id == "one"
-
-
-def test_compactions_are_counted_whether_rolled_back_or_not() -> None:
-    maker = Maker()
-    for deed in (turn("a"), compacted("s"), turn("b"), back(5), compacted("t")):
-        deed(maker)
-    assert count_compactions(memory_log(maker.lines)) == 2
 
 
 @settings(max_examples=120, deadline=None)
