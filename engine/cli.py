@@ -166,7 +166,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
     flags = [*(args.flags_before or ()), *(args.flags or ())]
     if not flags:
         return {}
-    from engine.config import FEATURES, ConfigError, parse_flag
+    from engine.config import FEATURES, ConfigError, check_flags, parse_flag
 
     overrides: dict[str, object] = {}
     for kind, text in sorted(flags, key=lambda flag: flag[0] != "config"):
@@ -180,6 +180,10 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
             raise StartupError(f"Unknown feature flag: {text}")
         else:
             overrides[f"features.{text}"] = kind == "enable"
+    try:
+        check_flags(overrides, Path.cwd())
+    except ConfigError as error:
+        raise StartupError(f"error loading default config after config error: {error}") from None
     return overrides
 
 

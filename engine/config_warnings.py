@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from engine.commands.rules import RulesUnreadable, load_rules
-from engine.config import ConfigError, load, rule_folders
+from engine.config import ConfigError, Spot, load, rule_folders
 from projections import protocol as p
-
-_PLACE = re.compile(r"(?P<path>[^\n]+?):(?P<line>\d+):(?P<column>\d+): ")
 
 
 def config_warnings(home: Path, flags: Mapping[str, object], cwd: Path) -> list[p.ConfigWarningNotification]:
@@ -18,20 +15,19 @@ def config_warnings(home: Path, flags: Mapping[str, object], cwd: Path) -> list[
     try:
         problem = load_rules(*rule_folders(load(home, flags, cwd))).problem
     except ConfigError as error:
-        found = _PLACE.match(str(error))
-        place = (found["path"], int(found["line"]), int(found["column"])) if found else None
-        return [_warning("Invalid configuration; using defaults.", str(error), place)]
+        return [_warning("Invalid configuration; using defaults.", str(error), error.at)]
     except RulesUnreadable:
         return []
     if problem is None:
         return []
-    place = (str(problem.path), problem.line, problem.column)
-    return [_warning("Error parsing rules; custom rules not applied.", str(problem), place)]
+    spot = Spot(problem.path, problem.line, problem.column, problem.column)
+    return [_warning("Error parsing rules; custom rules not applied.", str(problem), spot)]
 
 
-def _warning(summary: str, details: str, place: tuple[str, int, int] | None) -> p.ConfigWarningNotification:
-    if place is None:
+def _warning(summary: str, details: str, spot: Spot | None) -> p.ConfigWarningNotification:
+    if spot is None:
         return p.ConfigWarningNotification(summary=summary, details=details)
-    path, line, column = place
-    at = p.TextPosition(line=line, column=column)
-    return p.ConfigWarningNotification(summary=summary, details=details, path=path, range=p.TextRange(start=at, end=at))
+    start = p.TextPosition(line=spot.line, column=spot.column)
+    end = p.TextPosition(line=spot.line, column=spot.end)
+    where = p.TextRange(start=start, end=end)
+    return p.ConfigWarningNotification(summary=summary, details=details, path=str(spot.file), range=where)

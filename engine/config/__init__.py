@@ -1,7 +1,7 @@
 """Configuration: config.toml of the reference as it is, flags, profiles, project layers and trust."""
 
-from engine.config.config import Config, WorkspaceWrite, load, rule_folders
-from engine.config.errors import ConfigError, os_error
+from engine.config.config import Config, WorkspaceWrite, check_flags, load, rule_folders
+from engine.config.errors import ConfigError, Spot, os_error
 from engine.config.features import FEATURES, Feature
 from engine.config.layers import Layer, parse_flag
 from engine.config.providers import BUILT_IN, DEMO, Provider
@@ -16,7 +16,9 @@ __all__ = [
     "Feature",
     "Layer",
     "Provider",
+    "Spot",
     "WorkspaceWrite",
+    "check_flags",
     "git_root",
     "load",
     "os_error",

@@ -128,6 +128,16 @@ def load(
     return _typed(home, cwd, root, trust, layers, table, known, wanted)
 
 
+def check_flags(overrides: Mapping[str, object], cwd: Path) -> None:
+    """Look at `-c` flags alone, as if there were no file.
+
+    :raises ConfigError: naming the key of what is wrong
+    """
+    table = merged([flag_layer(overrides, cwd)])
+    merge(table, _profile(table))
+    check(table)
+
+
 def rule_folders(config: Config) -> list[Path]:
     """Where `rules` folders are looked for: CODEX_HOME, and the `.codex` folders of a trusted project."""
     trusted = config.trust == "trusted"

@@ -6,7 +6,6 @@ is checked again for what flags brought in (spec: permissions section 9, hooks, 
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,16 +13,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.config.errors import ConfigError, place
+from engine.config.errors import ConfigError, Spot, os_error, place
 from engine.config.mcp_servers import complete
 from engine.config.schema import TOP_LEVEL, Table, absolute
+from engine.config.syntax import explain
 from engine.config.values import Mismatch
 
 SYSTEM_FILE = Path("/etc/codex/config.toml")
 
 LayerKind = Literal["system", "user", "project", "flags"]
-
-_SYNTAX_PLACE = re.compile(r"^(?P<text>.*?) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -41,25 +39,29 @@ def read_layer(kind: LayerKind, file: Path) -> Layer | None:
     :raises ConfigError: `<file>:<line>:<column>: <what is wrong>` for bad syntax or a bad value
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Failed to read config file {file}: {error}") from error
+        reason = os_error(error) if isinstance(error, OSError) else _not_utf8(error)
+        raise ConfigError(f"Failed to read config file {file}: {reason}") from error
     try:
         table = tomllib.loads(text)
         TOP_LEVEL.check(table, ())
     except tomllib.TOMLDecodeError as error:
-        found = _SYNTAX_PLACE.match(str(error))
-        where = f"{file}:{found['line']}:{found['column']}: {found['text']}" if found else f"{file}: {error}"
-        raise ConfigError(where) from error
+        broken, *spot = explain(text, error)
+        raise ConfigError(broken, Spot(file, *spot)) from error
     except Mismatch as error:
-        at = place(text, error.at)
-        where = f"{file}:{at[0]}:{at[1]}" if at else str(file)
-        raise ConfigError(
-            f"{where}: {error.text}" + ("" if at else f"\nin `{error.at[0] if error.at else ''}`\n")
-        ) from error
+        if at := place(text, error.at):
+            raise ConfigError(error.text, Spot(file, *at)) from error
+        raise ConfigError(f"{file}: {error.text}\nin `{error.at[0] if error.at else ''}`\n") from error
     return Layer(kind, absolute(table, file.parent), file.parent, file)
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    if error.reason == "unexpected end of data":
+        return f"incomplete utf-8 byte sequence from index {error.start}"
+    return f"invalid utf-8 sequence of {error.end - error.start} bytes from index {error.start}"
 
 
 def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
@@ -86,8 +88,10 @@ def parse_flag(text: str) -> tuple[str, object]:
     :raises ConfigError: without `=` or with an empty key
     """
     key, separator, raw = text.partition("=")
-    if not separator or not key.strip():
+    if not separator:
         raise ConfigError(f"Invalid override (missing '='): {text}")
+    if not key.strip():
+        raise ConfigError(f"Empty key in override: {text}")
     raw = raw.strip()
     try:
         return key.strip(), tomllib.loads(f"value = {raw}")["value"]

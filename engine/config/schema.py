@@ -51,6 +51,12 @@ APPROVAL_POLICY = Choice(
     ("untrusted", "on-failure", "on-request", "granular", "never"), tables=(("granular", GRANULAR),)
 )
 
+NO_CHAT = (
+    '`wire_api = "chat"` is no longer supported.\n'
+    'How to fix: set `wire_api = "responses"` in your provider config.\n'
+    "More info: https://github.com/openai/codex/discussions/7782"
+)
+
 PROVIDER = Section(
     {
         "name": Text(),
@@ -58,7 +64,7 @@ PROVIDER = Section(
         "env_key": Text(),
         "env_key_instructions": Text(),
         "experimental_bearer_token": Text(),
-        "wire_api": Choice(("responses",)),
+        "wire_api": Choice(("responses",), gone=(("chat", NO_CHAT),)),
         "query_params": TableOf(Text()),
         "http_headers": TableOf(Text()),
         "env_http_headers": TableOf(Text()),
@@ -113,6 +119,7 @@ _MODEL_KEYS: dict[str, Kind] = {
     "experimental_compact_prompt_file": Text(file=True),
     "personality": Choice(("none", "friendly", "pragmatic")),
     "service_tier": Choice(("fast", "flex")),
+    "web_search": Choice(("disabled", "cached", "live")),
     "chatgpt_base_url": Text(),
     "features": Section({name: Flag() for name in FEATURES if name not in _FEATURE_TABLES}),
 }
@@ -141,7 +148,8 @@ TOP_LEVEL = Section(
                 "network_access": Flag(),
                 "exclude_tmpdir_env_var": Flag(),
                 "exclude_slash_tmp": Flag(),
-            }
+            },
+            called="struct SandboxWorkspaceWrite",
         ),
         "shell_environment_policy": Section(
             {
@@ -152,6 +160,8 @@ TOP_LEVEL = Section(
                 "include_only": ListOf(Text()),
             }
         ),
+        "commit_attribution": Text(),
+        "disable_paste_burst": Flag(),
         "project_doc_max_bytes": Whole("usize"),
         "project_doc_fallback_filenames": ListOf(Text()),
         "project_root_markers": ListOf(Text()),

@@ -91,15 +91,19 @@ class Flag(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """One of some names; `also` are older spellings, `tables` variants written as a table with one key."""
+    """One of some names; `also` are older spellings, `tables` variants written as a table with one key, `gone` names
+    that are no more, with what is said of them."""
 
     names: tuple[str, ...]
     also: tuple[str, ...] = ()
     tables: tuple[tuple[str, Kind], ...] = ()
+    gone: tuple[tuple[str, str], ...] = ()
 
     def check(self, value: object, at: Path) -> None:
         """:raises Mismatch: if it is none of the variants"""
         if isinstance(value, str):
+            if value in dict(self.gone):
+                raise Mismatch(at, dict(self.gone)[value])
             if value not in self.names and value not in self.also:
                 raise Mismatch(at, f"unknown variant `{value}`, expected {listed(self.names)}")
             return
@@ -130,11 +134,12 @@ class Section(msgspec.Struct, frozen=True):
 
     keys: dict[str, Kind]
     required: tuple[str, ...] = ()
+    called: str = "a map"
 
     def check(self, value: object, at: Path) -> None:
         """:raises Mismatch: if it is no table, lacks a required key, or for its first bad value"""
         if not isinstance(value, Mapping):
-            raise _wrong_type(value, at, "a map")
+            raise _wrong_type(value, at, self.called)
         for key in self.required:
             if key not in value:
                 raise Mismatch(at, f"missing field `{key}`")
