@@ -64,7 +64,7 @@ async def list_threads(
         rows = await index.page(query, limit + 1, accept)
     page, more = rows[:limit], rows[limit:]
     return p.ThreadListResponse(
-        data=[_listed(index, row, status) for row in page],
+        data=[_listed(index, row, status, provider) for row in page],
         next_cursor=_next(page[-1], more[0]) if more else None,
         backwards_cursor=_backwards(page[0], query, index) if page else None,
     )
@@ -93,19 +93,21 @@ def thread_object(
     forked_from: str | None = None,
     preview: str | None = None,
     ephemeral: bool = False,
+    provider: str = "",
 ) -> p.Thread:
     """The published thread of a row.
 
     :param name: the name to show; a row alone does not know it (`Index.name`).
     :param forked_from: `row.forked_from` in answers of read, resume and fork; None in lists and unarchive.
     :param preview: another one than the list's, for resume and fork (`CatalogRow.opening`).
+    :param provider: the model provider to show for a row that names none, which is one of an old file.
     """
     return p.Thread(
         id=row.id,
         forked_from_id=forked_from,
         preview=row.preview if preview is None else preview,
         ephemeral=ephemeral,
-        model_provider=row.provider,
+        model_provider=row.provider or provider,
         created_at=row.created_at // 1000,
         updated_at=(row.updated_at or row.created_at) // 1000,
         status=status,
@@ -123,12 +125,14 @@ def thread_object(
 
 def published_git(git: Git | None) -> p.GitInfo | None:
     """Git data as clients see it."""
-    return p.GitInfo(sha=git.sha, branch=git.branch, origin_url=git.origin_url) if git else None
+    known = git is not None and git != Git()
+    return p.GitInfo(sha=git.sha, branch=git.branch, origin_url=git.origin_url) if git and known else None
 
 
-def _listed(index: Index, row: Listed, status: Status) -> p.Thread:
+def _listed(index: Index, row: Listed, status: Status, provider: str) -> p.Thread:
     assert row.entry is not None  # a page has no bare rows
-    return thread_object(row.entry.row, status=status(row.entry.row.id), name=index.name(row.entry))
+    entry = row.entry
+    return thread_object(entry.row, status=status(entry.row.id), name=index.name(entry), provider=provider)
 
 
 def _query(params: p.ThreadListParams, provider: str, names: dict[str, str]) -> Query:
@@ -136,6 +140,8 @@ def _query(params: p.ThreadListParams, provider: str, names: dict[str, str]) -> 
     term = params.search_term or None
     cwds = [params.cwd] if isinstance(params.cwd, str) else params.cwd
     providers = [provider] if params.model_providers is None else params.model_providers
+    if provider in providers:
+        providers = [*providers, ""]  # old files name none
     return Query(
         archived=bool(params.archived),
         sort="updated" if params.sort_key == "updated_at" else "created",

@@ -36,8 +36,7 @@ class Reading:
     async def list_threads(self, params: p.ThreadListParams) -> p.ThreadListResponse:
         """A page of stored threads."""
         self._threads.storage.refresh()
-        loaded = config.load(self._threads.layout.path, self._threads.flags, self._threads.cwd)
-        return await listing.list_threads(self._index, params, provider=loaded.provider_id, status=self._threads.status)
+        return await listing.list_threads(self._index, params, provider=self._provider(), status=self._threads.status)
 
     def loaded(self, params: p.ThreadLoadedListParams) -> p.ThreadLoadedListResponse:
         """A page of ids of loaded threads."""
@@ -125,7 +124,12 @@ class Reading:
             turns=turns,
             name=self._index.name(entry),
             forked_from=row.forked_from,
+            provider=row.provider or self._provider(),
         )
+
+    def _provider(self) -> str:
+        """The configured model provider."""
+        return config.load(self._threads.layout.path, self._threads.flags, self._threads.cwd).provider_id
 
 
 def _state(thread: Thread | None) -> SessionState | None:

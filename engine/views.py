@@ -40,6 +40,7 @@ def published(
         forked_from=None if ephemeral and not opening else thread.journal.meta.forked_from_id,
         preview=preview,
         ephemeral=ephemeral,
+        provider=thread.settings.provider_id,
     )
     # Git data belongs to the file's first line: before there is one, there is none.
     return shown if written else msgspec.structs.replace(shown, git_info=None)

@@ -173,8 +173,8 @@ def _first_meta(row: CatalogRow, body: ev.SessionMeta) -> CatalogRow:
         cli_version=body.cli_version,
         originator=body.originator,
         forked_from=body.forked_from_id,
-        agent_nickname=body.agent_nickname or (spawn and spawn.agent_nickname),
-        agent_role=body.agent_role or (spawn and spawn.agent_role),
+        agent_nickname=spawn and (body.agent_nickname or spawn.agent_nickname),
+        agent_role=spawn and (body.agent_role or spawn.agent_role),
     )
 
 

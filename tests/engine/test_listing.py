@@ -408,3 +408,17 @@ def test_the_home_need_not_exist(tmp_path: Path) -> None:
     index = Index(Home(tmp_path / "new"))
     index.close()
     assert os.listdir(tmp_path) == ["new"]
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_names_no_provider_is_one_of_the_configured_provider(tmp_path: Path, index: Index) -> None:
+    thread(tmp_path, 1, model_provider=None)
+    shown = await listed(index)
+    assert [(found.id, found.model_provider) for found in shown.data] == [(thread_id(1), "mock")]
+    assert (await listed(index, modelProviders=["other"])).data == []
+
+
+@pytest.mark.anyio
+async def test_git_data_that_says_nothing_is_none(tmp_path: Path, index: Index) -> None:
+    thread(tmp_path, 1, git={})
+    assert (await listed(index)).data[0].git_info is None
