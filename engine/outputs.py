@@ -1,11 +1,13 @@
-"""Tool outputs as a request carries them: shortened to the model's policy, and in the form the model reads.
+"""The history as a request carries it: tool outputs shortened to the model's policy and in the form the model reads,
+images only for models that take them.
 
-The log keeps what the tools gave. Only a request is changed, and only outputs in it.
+The log keeps what there was. Only a request is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -19,17 +21,20 @@ _NAMES = frozenset({"shell", "container.exec", "apply_patch"})
 _HEAD = 40
 """Bytes at the start of an item that hold its type."""
 
+_OMITTED = "image content omitted because you do not support image input"
+_Part = TypeVar("_Part")
+
 Output = ev.FunctionCallOutput | ev.CustomToolCallOutput
 
 
 def for_request(items: Iterable[msgspec.Raw], model: ModelInfo) -> list[msgspec.Raw]:
-    """The items with their outputs changed; everything else is passed on untouched."""
+    """The items with what the model cannot take changed; everything else is passed on untouched."""
     calls: set[str] = set()
     structured = model.apply_patch_tool_type == "freeform"
     policy = model.truncation_policy
     limit = policy.limit * (BYTES_PER_TOKEN if policy.mode == "tokens" else 1)
     result = []
-    for raw in items:
+    for raw in items if model.accepts_images else map(_without_images, items):
         head = bytes(memoryview(raw)[:_HEAD])
         if b"_call" not in head:
             result.append(raw)
@@ -45,6 +50,28 @@ def for_request(items: Iterable[msgspec.Raw], model: ModelInfo) -> list[msgspec.
                 raw = _changed(raw, item, policy, item.call_id in calls)
         result.append(raw)
     return result
+
+
+def _without_images(raw: msgspec.Raw) -> msgspec.Raw:
+    """The item for a model that takes no images: a text stands in their place."""
+    data = bytes(raw)
+    if b'"input_image"' not in data and b'"image_generation_call"' not in data:
+        return raw
+    item = codec.decode_item(raw)
+    match item:
+        case ev.Message():
+            item = msgspec.structs.replace(item, content=tuple(map(_text_for_image, item.content)))
+        case ev.FunctionCallOutput(output=tuple(parts)) | ev.CustomToolCallOutput(output=tuple(parts)):
+            item = msgspec.structs.replace(item, output=tuple(map(_text_for_image, parts)))
+        case ev.ImageGenerationCall():
+            item = msgspec.structs.replace(item, result="")
+        case _:
+            return raw
+    return msgspec.Raw(codec.encode_item(item))
+
+
+def _text_for_image(part: _Part) -> _Part | ev.InputText:
+    return ev.InputText(_OMITTED) if isinstance(part, ev.InputImage) else part
 
 
 def _note(item: object, calls: set[str]) -> None:

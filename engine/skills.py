@@ -94,20 +94,26 @@ def skills_list(params: p.SkillsListParams, load: Callable[[Path], Config], serv
 
 
 def mentioned(texts: Iterable[str], skills: Sequence[Skill]) -> list[Skill]:
-    """Enabled skills that texts call by `$name` or `[$name](path)`, each once, in order.
+    """Enabled skills that texts call by `$name` or `[$name](path)`, each once. Those of one text come in the order in
+    which skills are listed (observed).
 
     A name that several enabled skills share means none of them, unless the path says which.
     """
     enabled = [skill for skill in skills if skill.enabled]
     found: dict[str, Skill] = {}
-    for match in (match for text in texts for match in _MENTION.finditer(text)):
-        wanted = match["linked"] or match["name"]
-        fitting = [skill for skill in enabled if skill.name == wanted]
-        if match["path"]:
-            fitting = [skill for skill in fitting if skill.path == match["path"]]
-        if len(fitting) == 1:
-            found.setdefault(fitting[0].path, fitting[0])
+    for text in texts:
+        called = {path for match in _MENTION.finditer(text) if (path := _called(match, enabled)) is not None}
+        found |= {skill.path: skill for skill in enabled if skill.path in called - found.keys()}
     return list(found.values())
+
+
+def _called(match: re.Match[str], enabled: Sequence[Skill]) -> str | None:
+    """Path of the one skill that a mention means; None if it means none or several."""
+    wanted = match["linked"] or match["name"]
+    fitting = [skill.path for skill in enabled if skill.name == wanted]
+    if match["path"]:
+        fitting = [path for path in fitting if path == match["path"]]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _entry(cwd: str, load: Callable[[Path], Config], server_cwd: Path, extra: Sequence[Path]) -> p.SkillsListEntry:

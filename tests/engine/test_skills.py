@@ -8,7 +8,7 @@ import pytest
 
 from engine.config import Config, load
 from engine.errors import BadRequest
-from engine.skills import Found, discover, mentioned, skills_list
+from engine.skills import Found, Skill, discover, mentioned, skills_list
 from projections import protocol as p
 
 
@@ -248,3 +248,9 @@ def test_skills_are_disabled_by_name_or_path(place: Place) -> None:
     found = place.found()
     assert {skill.name: skill.enabled for skill in found.skills} == {"by-name": False, "by-path": False, "on": True}
     assert [skill.name for skill in mentioned(["$by-name $on $on"], found.skills)] == ["on"]
+
+
+def test_skills_that_one_text_calls_come_as_they_are_listed() -> None:
+    skills = [Skill(name=name, description="", path=f"/{name}", scope="user") for name in ("a", "b", "c")]
+    called = mentioned(["$c then $a", "$b and $c"], skills)
+    assert [skill.name for skill in called] == ["a", "c", "b"]
