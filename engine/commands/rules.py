@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.commands.words import heredoc_command, plain_commands, script_of
+from engine.commands.words import feeds_document, heredoc_command, plain_commands, script_of
 from engine.errors import os_reason
 
 Decision = Literal["allow", "prompt", "forbidden"]
@@ -91,7 +91,8 @@ class Rules(msgspec.Struct, frozen=True):
 def commands_of(argv: Words) -> tuple[list[tuple[str, ...]], bool]:
     """The commands that rules are asked about, and whether the script is more than plain words.
 
-    Those of a plain script, the one before a here-document, or else the command line as it is.
+    Those of a plain script, the one before a here-document, or else the command line as it is: also for a
+    here-document that goes to a file, which no rule for the command is meant to allow.
     """
     script = script_of(argv)
     if script is None:
@@ -100,7 +101,7 @@ def commands_of(argv: Words) -> tuple[list[tuple[str, ...]], bool]:
     if commands is not None:
         return [command.words for command in commands], False
     fed = heredoc_command(script)
-    return ([tuple(argv)], False) if fed is None else ([fed], True)
+    return ([tuple(argv)], feeds_document(script)) if fed is None else ([fed], True)
 
 
 def load_rules(*folders: Path) -> Rules:

@@ -200,6 +200,8 @@ class _Lexer:
         raise _NotPlain
 
 
+_ASSIGNMENTS = re.compile(r"^(?:[A-Za-z_]\w*=[^\s$`\"']*[ \t]+)+")
+
 _HEREDOC = re.compile(
     r"(?P<command>[^\n]*?)\s*<<(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)[ \t]*\n(?P<body>.*)", re.DOTALL
 )
@@ -218,3 +220,26 @@ def heredoc_command(script: str) -> tuple[str, ...] | None:
     closed = found["end"] in lines and not any(lines[lines.index(found["end"]) + 1 :])
     expands = not found["quote"] and any(char in found["body"] for char in "$`\\")
     return commands[0].words if closed and not expands else None
+
+
+_REDIRECT = r"[ \t]*(?:\d*(?:>>?|<|>\|)|&>>?)[ \t]*[^\s<>|&;()$`\"']+"
+_FED = re.compile(
+    rf"(?P<command>[^\n]*?)[ \t]*<<-?[ \t]*(?P<quote>['\"]?)(?P<end>\w+)(?P=quote)(?:{_REDIRECT})*[ \t]*\n(?P<body>.*)",
+    re.DOTALL,
+)
+
+
+def feeds_document(script: str) -> bool:
+    """Is a script one command that gets a here-document, perhaps with variables set and files redirected?
+
+    What it does depends on the document, so no beginning of such a script says what to allow.
+    """
+    found = _FED.fullmatch(script)
+    if found is None:
+        return False
+    *_, last = _ASSIGNMENTS.split(re.sub(_REDIRECT, "", found["command"]), maxsplit=1)
+    commands = plain_commands(last)
+    ended = [line.lstrip("\t") for line in found["body"].split("\n")]
+    closed = found["end"] in ended and not any(ended[ended.index(found["end"]) + 1 :])
+    runs = not found["quote"] and any(sign in found["body"] for sign in ("$(", "`"))
+    return commands is not None and len(commands) == 1 and closed and not runs

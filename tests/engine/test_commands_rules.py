@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from engine.commands.policy import Allowed, Forbidden, NeedsApproval, Situation, judge
-from engine.commands.rules import Decision, Rules, RulesError, RulesUnreadable, append_rule, load_rules, parse_rules
+from engine.commands.rules import (
+    Decision,
+    Rule,
+    Rules,
+    RulesError,
+    RulesUnreadable,
+    append_rule,
+    commands_of,
+    load_rules,
+    parse_rules,
+)
 from engine.commands.words import heredoc_command
 
 
@@ -183,3 +193,26 @@ def test_a_missing_line_end_is_made_good(tmp_path: Path) -> None:
 )
 def test_the_command_before_a_here_document(script: str, words: tuple[str, ...] | None) -> None:
     assert heredoc_command(script) == words
+
+
+@pytest.mark.parametrize(
+    ("script", "fed"),
+    [
+        ("cat > x <<'EOF'\nhi\nEOF", True),
+        ("cat <<'EOF' >> x\nhi\nEOF\n", True),
+        ("cat <<-EOF 2>/dev/null\n\t$HOME\n\tEOF", True),
+        ("A=1 cat <<EOF\nhi\nEOF", True),
+        ("cat <<EOF > x\n$(ls)\nEOF", False),
+        ("cat <<'EOF' > x\nhi\nEOF\necho done", False),
+        ("cat <<'EOF' > x && ls\nhi\nEOF", False),
+        ("mkdir d && cat <<'EOF' > x\nhi\nEOF", False),
+        ("cat <<'EOF'\nhi", False),
+        ('cat "a$b" <<EOF\nhi\nEOF', False),
+        ("cat < x", False),
+    ],
+)
+def test_a_document_that_goes_to_a_file_is_no_case_for_a_rule(script: str, fed: bool) -> None:
+    argv = ("bash", "-lc", script)
+    assert commands_of(argv) == ([argv], fed)
+    cat = Rules((Rule((("cat",),)),))
+    assert not any(cat.matches(command) for command in commands_of(argv)[0])
