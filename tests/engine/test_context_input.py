@@ -143,7 +143,7 @@ def test_named_skills_are_pulled_in_items_first_each_once(tmp_path: Path) -> Non
     )
     assert pulled(submission) == [
         f"<skill>\n<name>{s.name}</name>\n<path>{s.path}</path>\nabout {s.name}\n\n</skill>"
-        for s in (skills[2], skills[1], skills[0])
+        for s in (skills[2], skills[0], skills[1])
     ]
 
 
