@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
@@ -27,6 +26,7 @@ from engine.errands import Errands
 from engine.errors import BadRequest, EngineError
 from engine.inbox import Action, Answer, Inbox
 from engine.journal import Journal
+from engine.kept import Kept
 from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
 from engine.operations import Operations
@@ -35,8 +35,7 @@ from engine.patch.stream import PatchStream
 from engine.patch.turn_diff import TurnDiff
 from engine.processes.store import Store
 from engine.publish import Scene, notifications, status_note
-from engine.restore import History, Restorer
-from engine.rollout_files import Opened, Unreadable
+from engine.restore import Restorer
 from engine.settings import Settings
 from engine.storage import Place, Storage
 from engine.turn.effects import (
@@ -70,7 +69,7 @@ class Spawner(Protocol):
         """Run a reviewer and return its last message."""
 
 
-class Thread:
+class Thread(Kept):
     """A loaded thread. `run()` is its owner task; it ends when `close()` is called."""
 
     def __init__(
@@ -87,10 +86,7 @@ class Thread:
         restorer: Restorer,
         spawner: Spawner,
     ) -> None:
-        self.id = thread_id
-        self.place = place
-        """Where the rollout is or will be; None for an ephemeral thread."""
-        self.journal = journal
+        super().__init__(thread_id, place, journal, storage, restorer)
         self.settings = settings
         """For the next turn; a running turn keeps those it began with."""
         self.turn_settings = settings
@@ -113,8 +109,6 @@ class Thread:
         self._operations = operations
         self._sink = sink
         self.clock = clock
-        self._storage = storage
-        self._restorer = restorer
         self._ids = (str(uuid4()) for _ in itertools.count())
         self._internal = itertools.count(1)
         self._inbox = Inbox()
@@ -135,22 +129,6 @@ class Thread:
         self._over = anyio.Event()
 
     # -- asked by others
-
-    @property
-    def path(self) -> Path | None:
-        """The file of the rollout; None for an ephemeral thread and for one in a database."""
-        return None if self.place is None else self.place.path
-
-    @property
-    def ephemeral(self) -> bool:
-        """Whether nothing of the thread is kept."""
-        return self.place is None
-
-    @property
-    def updated_at(self) -> int:
-        """When something was last written, epoch ms; 0 before."""
-        stored = self.place is not None and self.journal.written
-        return self._storage.updated_at(self.place, self.journal.entry) if stored and self.place else 0
 
     @property
     def running(self) -> bool:
@@ -308,34 +286,9 @@ class Thread:
         if finish or compacted:
             self.keep()
 
-    def source(self) -> Opened:
-        """The rollout, for those who read it."""
-        return Opened(self.place or Place(self.id), self.journal.log, self.journal.meta)
-
-    async def history(self) -> History:
-        """The turns that are written, an open one as it is.
-
-        :raises Unreadable: the log is no text.
-        :raises LogError: it cannot be read.
-        """
-        return await self._restorer.history(self.source(), self.journal.state)
-
-    async def complete(self) -> None:
-        """Let the state know of all that was ever written, if it was opened without that."""
-        try:
-            await self._restorer.complete(self.source(), self.journal.state)
-        except (LogError, Unreadable) as error:
-            logger.warning("thread %s: %s", self.id, error)
-
     def internal_id(self) -> str:
         """Id of context that no turn wrote (spec rollout-format 5)."""
         return f"auto-compact-{next(self._internal)}"
-
-    def keep(self) -> None:
-        """Let the index know how far the thread is; nothing is lost without it."""
-        if self.journal.written and self.place is not None:
-            self._storage.put(self.place, self.journal.entry)
-            self._restorer.keep(self.id, self.journal)
 
     def _start_operation(self, key: int, op: Op) -> None:
         asked_by = self._machine
