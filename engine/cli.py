@@ -166,7 +166,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
     flags = [*(args.flags_before or ()), *(args.flags or ())]
     if not flags:
         return {}
-    from engine.config import FEATURES, ConfigError, check_flags, parse_flag
+    from engine.config import ALIASES, FEATURES, ConfigError, check_flags, parse_flag
 
     overrides: dict[str, object] = {}
     for kind, text in sorted(flags, key=lambda flag: flag[0] != "config"):
@@ -176,7 +176,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
             except ConfigError as error:
                 raise StartupError(f"error parsing -c overrides: {error}") from None
             overrides[key] = value
-        elif text not in FEATURES:
+        elif text not in FEATURES and text not in ALIASES:
             raise StartupError(f"Unknown feature flag: {text}")
         else:
             overrides[f"features.{text}"] = kind == "enable"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.config import FEATURES
+from engine.config import FEATURES, deprecations
 from engine.notes import Everyone, Notification, Subscribers
 from engine.thread import Thread
 from projections import protocol as p
@@ -20,8 +20,14 @@ def started(thread: p.Thread) -> Notification:
 
 def warnings(thread: Thread) -> tuple[Notification, ...]:
     """What to know about the settings of a thread that was loaded."""
-    deprecated = (_warning(thread, ON_FAILURE),) if thread.settings.approval_policy == "on-failure" else ()
-    return (*deprecated, *_unstable(thread))
+    told = (
+        p.DeprecationNoticeNotification(summary=each.summary, details=each.details)
+        for each in deprecations(thread.settings.config.table)
+    )
+    old = [Notification("deprecationNotice", note, Subscribers(thread.id)) for note in told]
+    if thread.settings.approval_policy == "on-failure":
+        old.append(_warning(thread, ON_FAILURE))
+    return (*old, *_unstable(thread))
 
 
 def _unstable(thread: Thread) -> tuple[Notification, ...]:

@@ -296,7 +296,7 @@ class Threads:
             then = tuple(replay(thread, copied, client.connection_id))
         shown = published(thread, self.index, turns, opening=True, named=False)
         result = p.ThreadForkResponse(thread=shown, **settings_forms.response_fields(settings))
-        return Answer(thread.id, result, (*then, notices.started(shown)))
+        return Answer(thread.id, result, (*then, notices.started(shown), *notices.warnings(thread)))
 
     def _known(self, source: Opened) -> Journal:
         """What is known of a stored thread, live or not."""

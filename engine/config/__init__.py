@@ -2,12 +2,13 @@
 
 from engine.config.config import Config, WorkspaceWrite, check_flags, load, rule_folders
 from engine.config.errors import ConfigError, Spot, os_error
-from engine.config.features import FEATURES, Feature
+from engine.config.features import ALIASES, FEATURES, Feature, deprecations
 from engine.config.layers import Layer, parse_flag
 from engine.config.providers import BUILT_IN, DEMO, Provider
 from engine.config.trust import git_root, project_root, record_trusted, trust_root
 
 __all__ = [
+    "ALIASES",
     "BUILT_IN",
     "DEMO",
     "FEATURES",
@@ -19,6 +20,7 @@ __all__ = [
     "Spot",
     "WorkspaceWrite",
     "check_flags",
+    "deprecations",
     "git_root",
     "load",
     "os_error",

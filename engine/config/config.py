@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.config.errors import ConfigError, os_error
-from engine.config.features import enabled
+from engine.config.features import enabled, flags
 from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, merge, merged, read_layer
 from engine.config.providers import Provider, providers
 from engine.config.schema import Table
@@ -190,7 +190,7 @@ def _typed(
     known: Mapping[str, Provider],
     provider_id: str,
 ) -> Config:
-    features = enabled(table.get("features", {}))
+    features = enabled(flags(table))
     tier = table.get("service_tier")
     written_prompt = _text_of("experimental compact prompt file", table.get("experimental_compact_prompt_file"))
     return Config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -95,12 +95,78 @@ FEATURES: Mapping[str, Feature] = {
 }
 
 
+#: Older names of flags.
+ALIASES: Mapping[str, str] = {
+    "collab": "multi_agent",
+    "connectors": "apps",
+    "enable_experimental_windows_sandbox": "experimental_windows_sandbox",
+    "experimental_use_freeform_apply_patch": "apply_patch_freeform",
+    "experimental_use_unified_exec_tool": "unified_exec",
+    "memory_tool": "memories",
+    "request_permissions": "exec_permission_approvals",
+    "telepathy": "chronicle",
+    "web_search": "web_search_request",
+}
+
+#: Older names that also stand at the top level of a configuration.
+_OUTSIDE = ("experimental_use_freeform_apply_patch", "experimental_use_unified_exec_tool")
+
+
+class Deprecation(NamedTuple):
+    """A setting that will be no more: what it is, and what to do."""
+
+    summary: str
+    details: str
+
+
+def flags(table: Mapping[str, Any]) -> dict[str, object]:
+    """The flags of a configuration by the names it calls them."""
+    return {name: table[name] for name in _OUTSIDE if name in table} | dict(table.get("features", {}))
+
+
 def enabled(configured: Mapping[str, object]) -> frozenset[str]:
-    """Names of the flags that are on, given the `[features]` table; what is no boolean is left alone."""
+    """Names of the flags that are on, given those configured; what is no boolean is left alone."""
     on = {feature.name for feature in FEATURES.values() if feature.default}
-    for name, value in configured.items():
+    for called, value in configured.items():
+        name = ALIASES.get(called, called)
         if value is True:
             on.add(name)
         elif value is False:
             on.discard(name)
     return frozenset(on)
+
+
+def deprecations(table: Mapping[str, Any]) -> list[Deprecation]:
+    """What to say of the deprecated settings of a configuration, by name; it does not matter how they are set."""
+    named = (_deprecated(name) for name, value in sorted(flags(table).items()) if isinstance(value, bool))
+    found = [each for each in named if each is not None]
+    if "experimental_instructions_file" in table:
+        found.append(
+            Deprecation(
+                "`experimental_instructions_file` is deprecated and ignored. Use `model_instructions_file` instead.",
+                "Move the setting to `model_instructions_file` in config.toml (or under a profile) "
+                "to load instructions from a file.",
+            )
+        )
+    return found
+
+
+def _deprecated(name: str) -> Deprecation | None:
+    if name.startswith("web_search"):
+        return Deprecation(
+            f"`[features].{name}` is deprecated because web search is enabled by default.",
+            'Set `web_search` to `"live"`, `"cached"`, or `"disabled"` at the top level (or under a profile) in '
+            "config.toml if you want to override it.",
+        )
+    if name == "use_legacy_landlock":
+        return Deprecation(
+            f"`[features].{name}` is deprecated and will be removed soon.",
+            "Remove this setting to stop opting into the legacy Linux sandbox behavior.",
+        )
+    if now := ALIASES.get(name):
+        return Deprecation(
+            f"`[features].{name}` is deprecated. Use `[features].{now}` instead.",
+            f"Enable it with `--enable {now}` or `[features].{now}` in config.toml. See "
+            "https://developers.openai.com/codex/config-basic#feature-flags for details.",
+        )
+    return None

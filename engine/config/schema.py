@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.features import FEATURES
+from engine.config.features import ALIASES, FEATURES
 from engine.config.mcp_servers import MCP_SERVER
 from engine.config.providers import RESERVED
 from engine.config.values import (
@@ -121,7 +121,7 @@ _MODEL_KEYS: dict[str, Kind] = {
     "service_tier": Choice(("fast", "flex")),
     "web_search": Choice(("disabled", "cached", "live")),
     "chatgpt_base_url": Text(),
-    "features": Section({name: Flag() for name in FEATURES if name not in _FEATURE_TABLES}),
+    "features": Section({name: Flag() for name in (*FEATURES, *ALIASES) if name not in _FEATURE_TABLES}),
 }
 
 TOP_LEVEL = Section(
@@ -162,6 +162,8 @@ TOP_LEVEL = Section(
         ),
         "commit_attribution": Text(),
         "disable_paste_burst": Flag(),
+        "experimental_use_freeform_apply_patch": Flag(),
+        "experimental_use_unified_exec_tool": Flag(),
         "project_doc_max_bytes": Whole("usize"),
         "project_doc_fallback_filenames": ListOf(Text()),
         "project_root_markers": ListOf(Text()),
