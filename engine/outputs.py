@@ -6,6 +6,7 @@ The log keeps what there was. Only a request is changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from projections.truncate import BYTES_PER_TOKEN
 from rollouts import codec
 from rollouts import events as ev
 
+_COUNTED = re.compile(r"Total output lines: (\d+)\n\n?")
 _NAMES = frozenset({"shell", "container.exec", "apply_patch"})
 _HEAD = 40
 """Bytes at the start of an item that hold its type."""
@@ -118,4 +120,8 @@ def _lines(output: str) -> str | None:
     except msgspec.DecodeError:
         return None
     seconds = f"{told.metadata.duration_seconds:g}"
-    return f"Exit code: {told.metadata.exit_code}\nWall time: {seconds} seconds\nOutput:\n{told.output}"
+    counted = _COUNTED.match(told.output)
+    head = [f"Exit code: {told.metadata.exit_code}", f"Wall time: {seconds} seconds"]
+    if counted is not None:
+        head.append(f"Total output lines: {int(counted[1])}")
+    return "\n".join([*head, "Output:", told.output[counted.end() :] if counted else told.output])

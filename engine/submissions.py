@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import cast
 from uuid import uuid4
 
+import anyio
 import msgspec
 
 from engine.calls.ops import RunShell
-from engine.calls.shell import Shown, ran, user_shell_turn
+from engine.calls.shell import Shown, aborted, ran, user_shell_turn
 from engine.clock import Clock
 from engine.compaction import context_tokens
 from engine.context import observe, opening
@@ -109,13 +110,19 @@ async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> Non
     shown = Shown(thread.tell, active, str(uuid4()), argv, cwd, "user_shell")
 
     async def work() -> None:
-        ended = await run_shell(thread, op, lambda data: shown.chunk(cast("bytes", data)))
+        started = clock.now()
+        with anyio.CancelScope() as scope:
+            thread.asides.add(scope)
+            ended = await run_shell(thread, op, lambda data: shown.chunk(cast("bytes", data)))
+        thread.asides.discard(scope)
+        if scope.cancelled_caught:
+            ended = aborted((clock.now() - started).total_seconds())
         shown.end(ended)
         message = ran(command, ended, policy)
 
         async def told() -> None:
             if thread.running:
-                await thread.feed(Inject(clock.now(), message))
+                await thread.feed(Inject(clock.now(), message, prolongs=True))
             else:
                 thread.record([message])
 

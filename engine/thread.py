@@ -117,6 +117,8 @@ class Thread(Kept):
         self.kind: TurnKind | None = None
         """What kind of turn runs; None when none does."""
         self._told: list[ev.Message] = []
+        self.asides: set[anyio.CancelScope] = set()
+        """Commands of the user that run beside the turn: an interrupt ends them too."""
         self._turn_id = ""
         """Id of the running or the last turn."""
         self._later: list[Action] = []
@@ -161,7 +163,7 @@ class Thread(Kept):
                 answered()
                 return
             self._interrupts.append(answered)
-            await self.feed(Interrupt(self.clock.now()))
+            await self._interrupt("interrupted")
 
         self.post(interrupted)
 
@@ -207,7 +209,12 @@ class Thread(Kept):
 
     async def replace(self) -> None:
         """End the turn that runs, if one does, in favour of another one. Owner only."""
-        await self.feed(Interrupt(self.clock.now(), "replaced"))
+        await self._interrupt("replaced")
+
+    async def _interrupt(self, reason: ev.AbortReason) -> None:
+        await self.feed(Interrupt(self.clock.now(), reason))
+        for scope in self.asides:
+            scope.cancel()
 
     def after_turn(self, action: Action) -> None:
         """Run `action` when the running turn is over. Owner only."""

@@ -247,7 +247,7 @@ async def _read_image(thread: Thread, op: ReadImage) -> str:
     except OSError as error:
         raise CallFailed(f"unable to read image at `{op.path}`: {os_reason(error)}") from error
     except UnsupportedImage as error:
-        reason = f"unsupported image `{guessed_type(op.path)}`"
+        reason = f"unsupported image `{guessed_type(op.path, 'unknown')}`"
         raise CallFailed(f"unable to process image at `{op.path}`: {reason}") from error
     except InvalidImage as error:
         reason = f"failed to decode image at {op.path}: {error.reason}"

@@ -25,13 +25,14 @@ class RequestUserInputQuestionOption(msgspec.Struct, frozen=True):
     description: str
 
 
-class RequestUserInputQuestion(msgspec.Struct, frozen=True):
-    """A question to the user."""
+class RequestUserInputQuestion(msgspec.Struct, frozen=True, rename="camel"):
+    """A question to the user; `is_secret` keeps the answer off the screen."""
 
     id: str
     header: str
     question: str
     options: tuple[RequestUserInputQuestionOption, ...] | None = None
+    is_secret: bool = False
 
 
 class RequestUserInputArgs(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ def request_user_input(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Scrip
             header=each.header,
             question=each.question,
             is_other=True,
+            is_secret=each.is_secret,
             options=[
                 p.ToolRequestUserInputOption(label=option.label, description=option.description)
                 for option in each.options or ()

@@ -51,7 +51,7 @@ class WriteStdinArgs(msgspec.Struct, frozen=True):
 def exec_command(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
     """Run a command line; one that does not end in time goes on in the background."""
     given = parse(call.arguments, ExecCommandArgs)
-    cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
+    cwd = box.place(given.workdir)
     argv = (resolve_shell(given.shell, box.shell), shell_flag(box, given.login), given.cmd)
     escalation = session_escalation(box, given)
     started = turn.now
@@ -124,5 +124,5 @@ def patch_in_shell(
     if form is None:
         return None
     text = f"Warning: apply_patch was requested via {tool}. Use the apply_patch tool instead of exec_command."
-    folder = resolve(cwd, form.workdir) if form.workdir else cwd
+    folder = resolve(cwd, form.workdir, box.home) if form.workdir else cwd
     return (yield from apply_patch(box, turn, call.call_id, form.patch, folder, warning=text))

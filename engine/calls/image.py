@@ -8,7 +8,6 @@ import msgspec
 
 from engine.calls.arguments import parse
 from engine.calls.ops import ReadImage
-from engine.patch.plan import resolve
 from engine.turn.machine import Run, Script, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -34,7 +33,8 @@ def view_image(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
             "view_image.detail only supports `original`; omit `detail` for default resized behavior, "
             f"got `{given.detail}`"
         )
-    path = resolve(str(box.settings.cwd), given.path)
-    url: str = yield Run(ReadImage(path, original=given.detail is not None))
+    path = box.place(given.path)
+    original = given.detail is not None and box.settings.info.supports_image_detail_original
+    url: str = yield Run(ReadImage(path, original=original))
     turn.emit(ev.ViewImageToolCall(call_id=call.call_id, path=path))
-    return (ev.InputImage(url, detail="original" if given.detail else "high"),)
+    return (ev.InputImage(url, detail="original" if original else "high"),)

@@ -14,7 +14,6 @@ from engine.calls.commands import patch_in_shell
 from engine.calls.ops import RunShell
 from engine.calls.wishes import Wishes, shell_escalation, shell_flag
 from engine.commands import parse_command
-from engine.patch.plan import resolve
 from engine.processes import frames
 from engine.processes.frames import Ended
 from engine.sandbox.denial import likely_denied
@@ -86,7 +85,7 @@ def _run(
     given: _Common,
     frame: Callable[[Ended, Truncation], str],
 ) -> Script:
-    cwd = resolve(str(box.settings.cwd), given.workdir) if given.workdir else str(box.settings.cwd)
+    cwd = box.place(given.workdir)
     escalation = shell_escalation(box, given)
     patched = yield from patch_in_shell(box, turn, call, argv, cwd, call.name)
     if patched is not None:
@@ -193,11 +192,19 @@ def user_shell_turn(
             RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False, by_user=True), shown.chunk
         )
     except Interrupted as interruption:
+        ended = aborted(turn.elapsed_ms / 1000)
+        turn.emit(ran(command, ended, policy))
+        shown.end(ended)
         abort(turn, setup, interruption.reason)
         return
     shown.end(ended)
     turn.emit(ran(command, ended, policy))
     complete(turn, None)
+
+
+def aborted(seconds: float) -> Ended:
+    """How a command of the user ends that was interrupted after so long."""
+    return Ended("command aborted by user", -1, seconds)
 
 
 def ran(command: str, ended: Ended, policy: Truncation) -> ev.Message:

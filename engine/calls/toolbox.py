@@ -5,12 +5,14 @@ Made anew for every turn from its frozen settings; what outlives a turn (grants,
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.calls import asking, commands, image, mcp, patch, shell
 from engine.calls.offers import listed, served
 from engine.calls.plan import update_plan
+from engine.patch.plan import resolve
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
 from rollouts import events as ev
@@ -35,6 +37,13 @@ class Toolbox:
         self.judge = judge
         self.shell = shell
         self.mcp = servers
+        self.home = os.path.expanduser("~")
+        """What `~` stands for in the paths of the model."""
+
+    def place(self, path: str | None) -> str:
+        """The absolute path that the model means; the folder of the turn if it names none."""
+        cwd = str(self.settings.cwd)
+        return resolve(cwd, path, self.home) if path else cwd
 
     def serve(self, turn: Turn, item: CallItem) -> Script:
         """The script of a call.

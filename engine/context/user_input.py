@@ -89,12 +89,12 @@ def _local_image(path: str, number: int) -> list[ev.ContentItem]:
         return [ev.InputText(text)]
 
 
-def guessed_type(path: str) -> str:
-    """The media type that the name of a file suggests."""
+def guessed_type(path: str, otherwise: str = "application/octet-stream") -> str:
+    """The media type that the name of a file suggests; `otherwise` if it suggests none."""
     import mimetypes  # few inputs have files
 
     known = _IMAGE_TYPES.get(os.path.splitext(path)[1].lower())
-    return known or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return known or mimetypes.guess_type(path)[0] or otherwise
 
 
 def _named(given: Sequence[p.UserInput], skills: Sequence[Skill]) -> list[Skill]:

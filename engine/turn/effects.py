@@ -33,10 +33,12 @@ class Steer(msgspec.Struct, frozen=True):
 
 
 class Inject(msgspec.Struct, frozen=True):
-    """Something the model is to be told once the current step is through; it does not prolong the turn."""
+    """Something the model is to be told once the current step is through."""
 
     now: datetime
     message: ev.Message
+    prolongs: bool = False
+    """Whether the turn goes on until the model has read it."""
 
 
 class Interrupt(msgspec.Struct, frozen=True):

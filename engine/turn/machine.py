@@ -131,6 +131,8 @@ class Turn:
         """Input that came while a reply was streaming."""
         self.told: list[ev.Message] = []
         """What the model is to be told after the current step."""
+        self.unheard = False
+        """Whether the turn has to go on so that the model hears of it."""
         self.calls: list[Call] = []
         """Calls of the current reply whose outputs are not recorded yet, in call order."""
         self.first_token_ms: int | None = None
@@ -223,8 +225,9 @@ class Machine:
         match given:
             case Steer(input=user):
                 self._turn.pending.append(user)
-            case Inject(message=message):
+            case Inject(message=message, prolongs=prolongs):
                 self._turn.told.append(message)
+                self._turn.unheard = self._turn.unheard or prolongs
             case Interrupt(reason=reason):
                 self._interrupt(reason)
             case Progress(key=key, data=data):

@@ -96,3 +96,13 @@ def test_the_shell_item_of_a_model_is_not_served_where_there_are_no_commands(tmp
 
 def test_patches_run_alone(tmp_path: Path) -> None:
     assert not box(tmp_path).parallel(custom("apply_patch"))
+
+
+@pytest.mark.parametrize(("path", "meant"), [(None, ""), ("", ""), ("sub", "/sub"), ("./a/../b", "/b")])
+def test_paths_of_the_model_start_from_the_folder_of_the_turn(tmp_path: Path, path: str | None, meant: str) -> None:
+    assert box(tmp_path).place(path) == f"{tmp_path}{meant}"
+
+
+def test_paths_of_the_model_know_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [box(tmp_path).place(path) for path in ("~", "~/x", "/x")] == ["/home/me", "/home/me/x", "/x"]

@@ -72,7 +72,8 @@ def _replies(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> S
             if called:
                 continue  # the model goes on where it was before it hears anything new
         turn.tell_model()
-        waiting = bool(turn.pending)
+        waiting = bool(turn.pending) or turn.unheard
+        turn.unheard = False
         metadata = _take_in(turn, setup, metadata)
         if not called and not waiting:
             return last_message
