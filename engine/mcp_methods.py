@@ -158,15 +158,16 @@ class McpMethods:
         self, server: ServerConfig, url: str, params: p.McpServerOauthLoginParams, port: int, address: Answer[str]
     ) -> None:
         told = False
+        limit = LOGIN_SECONDS if params.timeout_secs is None else max(params.timeout_secs, 1)
 
         def show(found: str) -> None:
             nonlocal told
             told = True
+            scope.deadline = anyio.current_time() + limit  # the user's time begins
             address.set(found)
 
         failure: str | None = None
-        limit = LOGIN_SECONDS if params.timeout_secs is None else max(params.timeout_secs, 1)
-        with anyio.move_on_after(limit) as scope:
+        with anyio.move_on_after(LOGIN_SECONDS) as scope:
             try:
                 await _login(self._threads.layout.path, server, url, params.scopes, port, show)
             except McpFailed as error:

@@ -1,10 +1,14 @@
-"""What all tests share: an empty home folder, the asyncio backend for async tests, the fixture rollouts by name."""
+"""What all tests share: an empty home folder, the asyncio backend for async tests, the fixture rollouts by name, and
+Hypothesis without an eye on the clock: a busy machine is slow to make examples and to try them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 ROLLOUTS = Path(__file__).parent / "fixtures" / "rollouts"
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NULL = msgspec.Raw(b"null")
+_NONE = msgspec.Raw(b"[]")
+"""A list of arguments may leave out all that are optional."""
 _UNREADABLE = "failed to parse function arguments: "
 
 OURS = "codex"
@@ -225,7 +227,7 @@ def read_resource(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Script:
 
 def _list(turn: Turn, call: ev.FunctionCall, method: str, member: str) -> Script:
     arguments = _checked(call)
-    given = ListResourcesArgs() if arguments in (None, _NULL) else _typed(arguments, ListResourcesArgs)
+    given = ListResourcesArgs() if arguments in (None, _NULL, _NONE) else _typed(arguments, ListResourcesArgs)
     server, cursor = _filled(given.server), _filled(given.cursor)
     shown = _Shown(turn, call, server or OURS, call.name, arguments)
     if server is None and cursor is not None:

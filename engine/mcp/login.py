@@ -5,6 +5,7 @@ Like `connection`, this module imports the SDK and is itself imported when it is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -29,8 +30,12 @@ CALLBACK_PATH = "/callback"
 CLIENT_NAME = "Codex"
 """Some servers register known clients only, by name."""
 DONE = "Authentication complete. You may close this window."
+NOT_HANDLED = "failed to handle OAuth callback"
+"""All that clients hear of a login that fails once the browser is back; the log has the reason."""
 _HEAD_BYTES = 1 << 14
 _MOST_REQUESTS = 40
+
+logger = logging.getLogger(__name__)
 
 
 async def login(
@@ -51,7 +56,11 @@ async def login(
             client_name=CLIENT_NAME,
         )
 
+        shown = False
+
         async def show(address: str) -> None:
+            nonlocal shown
+            shown = True
             told(_with_scopes(address, scopes))
 
         storage = _Storage()
@@ -59,7 +68,8 @@ async def login(
         try:
             await _drive(provider, url)
         except (OAuthFlowError, httpx2.HTTPError, ValueError) as error:
-            raise McpFailed(str(error)) from error
+            logger.warning("MCP server %s: the login failed: %s", server.name, error)
+            raise McpFailed(NOT_HANDLED if shown else str(error)) from error
         await anyio.to_thread.run_sync(credentials.save, home, storage.credentials(server.name, url))
 
 

@@ -362,6 +362,7 @@ async def test_the_model_looks_at_resources(home: Path) -> None:
         outputs = await engine.calls(
             await engine.start(),
             ("list_mcp_resources", ""),
+            ("list_mcp_resources", "[]"),
             ("list_mcp_resources", '{"server": "plain"}'),
             ("read_mcp_resource", '{"server": " plain ", "uri": "plain://a"}'),
             ("read_mcp_resource", '{"server": "plain", "uri": "plain://b"}'),
@@ -375,6 +376,7 @@ async def test_the_model_looks_at_resources(home: Path) -> None:
     entry = '{"server":"plain","uri":"plain://a","name":"a"}'
     assert outputs == [
         f'{{"resources":[{entry}]}}',
+        f'{{"resources":[{entry}]}}',
         f'{{"server":"plain","resources":[{entry}]}}',
         '{"server":"plain","uri":"plain://a","contents":[{"uri":"plain://a","text":"aye"}]}',
         "resources/read failed: resources/read failed for `plain` (plain://b): Mcp error: -32002: not found",
@@ -384,6 +386,7 @@ async def test_the_model_looks_at_resources(home: Path) -> None:
         "server must be provided",
     ]
     assert shown == [
+        ("codex", "list_mcp_resources", "completed"),
         ("codex", "list_mcp_resources", "completed"),
         ("plain", "list_mcp_resources", "completed"),
         ("plain", "read_mcp_resource", "completed"),
