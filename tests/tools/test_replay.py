@@ -341,6 +341,14 @@ def test_a_damaged_file_ends_with_code_1_and_says_where(tmp_path: Path, run: Run
     assert run(path, "--check", "--until", "12")[0] == 0
 
 
+def test_a_file_named_after_another_thread_is_odd(tmp_path: Path, run: Run) -> None:
+    path = write(place(tmp_path, thread_id(1)), [meta(thread_id(2))])
+    code, out = run(path, "--check")
+    assert code == 1
+    assert f"oddity file name: says thread {thread_id(1)}, the file says {thread_id(2)}" in out
+    assert run(write(place(tmp_path, thread_id(2)), [meta(thread_id(2))]), "--check")[0] == 0
+
+
 def test_of_many_findings_of_a_kind_a_person_is_shown_the_first(tmp_path: Path, run: Run) -> None:
     path = write(tmp_path / "r.jsonl", [meta(thread_id(1)), *[b"not json\n"] * 25])
     out = run(path, "--check")[1]

@@ -6,12 +6,14 @@ Reads each line once, in memory that grows with the number of turns and calls on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from rollouts import codec
 from rollouts import events as ev
+from rollouts.layout import parse_name
 from rollouts.lines import Record
 
 Level: TypeAlias = Literal["damage", "oddity", "note"]
@@ -28,9 +30,10 @@ class Finding(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct):
-    """All findings, and how much was looked at."""
+    """All findings, which thread it is ("" if no line says so), and how much was looked at."""
 
     findings: list[Finding] = field(default_factory=list)
+    thread: str = ""
     lines: int = 0
     bytes: int = 0
     turns: int = 0
@@ -49,6 +52,14 @@ def check(records: Iterable[Record]) -> Report:
         checker.look(record)
     checker.finish()
     return checker.report
+
+
+def misnamed(path: Path, report: Report) -> Finding | None:
+    """Whether the name of the file says another thread than the file; it is found under both, listed under its own."""
+    name = parse_name(path)
+    if name is None or not report.thread or name.thread_id == report.thread.lower():
+        return None
+    return Finding("oddity", "file name", f"says thread {name.thread_id}, the file says {report.thread}")
 
 
 class _Call(Struct):
@@ -133,7 +144,7 @@ class _Checker:
         if not self._thread:
             if self.report.lines > 1:
                 self._find("oddity", "late meta", "session_meta is not the first line")
-            self._thread = body.id
+            self._thread = self.report.thread = body.id
 
     def _based(self, body: ev.HistoryBase) -> None:
         self.report.bases.append(body)

@@ -87,6 +87,9 @@ class Program:
                 check_parent(base, self._parent)
             except LostParent as error:
                 report.findings.append(integrity.Finding("damage", "lost parent", str(error)))
+        found = None if self._source.path is None else integrity.misnamed(self._source.path, report)
+        if found is not None:
+            report.findings.append(found)
         if self._json:
             self._print_json(msgspec.json.encode({"sound": report.sound} | msgspec.to_builtins(report)))
         else:
