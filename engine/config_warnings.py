@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.commands.rules import RulesUnreadable, load_rules
-from engine.config import ConfigError, Spot, load, rule_folders
+from engine.commands.rules_file import Span
+from engine.config import ConfigError, load, rule_folders
 from projections import protocol as p
 
 
@@ -15,19 +16,21 @@ def config_warnings(home: Path, flags: Mapping[str, object], cwd: Path) -> list[
     try:
         problem = load_rules(*rule_folders(load(home, flags, cwd))).problem
     except ConfigError as error:
-        return [_warning("Invalid configuration; using defaults.", str(error), error.at)]
+        at = error.at
+        place = None if at is None else (at.file, Span(at.line, at.column, at.line, at.end))
+        return [_warning("Invalid configuration; using defaults.", str(error), place)]
     except RulesUnreadable:
         return []
     if problem is None:
         return []
-    spot = Spot(problem.path, problem.line, problem.column, problem.column)
-    return [_warning("Error parsing rules; custom rules not applied.", str(problem), spot)]
+    return [_warning("Error parsing rules; custom rules not applied.", str(problem), (problem.path, problem.span))]
 
 
-def _warning(summary: str, details: str, spot: Spot | None) -> p.ConfigWarningNotification:
-    if spot is None:
+def _warning(summary: str, details: str, place: tuple[Path, Span] | None) -> p.ConfigWarningNotification:
+    if place is None:
         return p.ConfigWarningNotification(summary=summary, details=details)
-    start = p.TextPosition(line=spot.line, column=spot.column)
-    end = p.TextPosition(line=spot.line, column=spot.end)
+    file, span = place
+    start = p.TextPosition(line=span.line, column=span.column)
+    end = p.TextPosition(line=span.end_line, column=span.end_column)
     where = p.TextRange(start=start, end=end)
-    return p.ConfigWarningNotification(summary=summary, details=details, path=str(spot.file), range=where)
+    return p.ConfigWarningNotification(summary=summary, details=details, path=str(file), range=where)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from engine.commands.rules import STRICTNESS, Decision, Rule, Rules, commands_of
+from engine.commands.rules import Rules, commands_of
+from engine.commands.rules_file import STRICTNESS, Decision, Rule
 from engine.commands.safety import is_known_safe, might_be_dangerous
 from projections import protocol as p
 from projections.quoting import join

@@ -16,7 +16,8 @@ from engine.calls.commands import exec_command
 from engine.calls.ops import AllowPrefix, Exec, Executed, RunShell
 from engine.calls.shell import DECLINED, shell, shell_command
 from engine.calls.toolbox import Toolbox
-from engine.commands.rules import Rule, RuleRefused, Rules, append_rule
+from engine.commands.rules import RuleRefused, Rules, append_rule
+from engine.commands.rules_file import Rule
 from engine.processes.frames import Ended
 from engine.turn.effects import Emit
 from engine.turn.machine import Run, Turn

@@ -9,16 +9,14 @@ import pytest
 
 from engine.commands.policy import Allowed, Forbidden, NeedsApproval, Situation, judge
 from engine.commands.rules import (
-    Decision,
-    Rule,
     Rules,
-    RulesError,
     RulesUnreadable,
     append_rule,
     commands_of,
     load_rules,
     parse_rules,
 )
+from engine.commands.rules_file import Decision, Rule, RulesError
 from engine.commands.words import heredoc_command
 
 
@@ -92,13 +90,13 @@ def test_the_strictest_rule_decides(script: str, expected: Decision | None) -> N
         ("frobnicate(1)", "Variable `frobnicate` not found", 1),
         ('prefix_rule(pattern=["x"], decision="maybe")', "invalid decision: maybe", 1),
         ("\n\nprefix_rule(pattern=[])", "pattern cannot be empty", 3),
-        ('prefix_rule(pattern="x")', "pattern must be a list", 1),
+        ('prefix_rule(pattern="x")', 'expected `list`, actual `string (repr: "x")`', 1),
         ('prefix_rule(pattern=["x", 3])', "must be a string or list of strings", 1),
         ('prefix_rule(pattern=[["x"], []])', "pattern alternatives cannot be empty", 1),
         ('prefix_rule(pattern=["x"], justification=" ")', "justification cannot be empty", 1),
         ('prefix_rule(pattern=["x"], match=["y z"])', "expected every example to match", 1),
-        ('prefix_rule(pattern=["x"], not_match=["x y"])', "expected examples to not match", 1),
-        ('prefix_rule(pattern=["x"], match=["x; y"])', "invalid example", 1),
+        ('prefix_rule(pattern=["x"], not_match=["x y"])', 'matched_prefix: ["x"], decision: Allow, ', 1),
+        ("prefix_rule(pattern=['x'], match=['x \"y'])", "invalid example: example string has invalid shell", 1),
         ('prefix_rule(pattern=["x"], zzz=1)', "Found `zzz` extra named parameter", 1),
         ("prefix_rule(1, 2, 3, 4, 5, 6)", "extra positional", 1),
         ("import os", "only calls of rules and assignments", 1),
@@ -106,17 +104,47 @@ def test_the_strictest_rule_decides(script: str, expected: Decision | None) -> N
         ("x = [y for y in z]", "is not understood", 1),
         ("prefix_rule(pattern=[().__class__])", "is not understood", 1),
         ("prefix_rule(*x)", "is not understood", 1),
+        ("prefix_rule()", "Missing parameter `pattern` for call to `prefix_rule`", 1),
+        ("x = [1, y]", "Variable `y` not found", 1),
+        ('network_rule("h", "ftp", "deny")', "must be one of http, https, socks5_tcp, socks5_udp (got ftp)", 1),
         ("prefix_rule(**x)", "extra named parameter", 1),
-        ('host_executable(name="a/b", paths=[])', "program name without a path", 1),
-        ('host_executable(name="a", paths=["b"])', "list of absolute paths", 1),
+        ('host_executable(name="a/b", paths=[])', "must be a bare executable name (got a/b)", 1),
+        ('host_executable(name="a", paths=["b"])', "paths must be absolute (got b)", 1),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, reason: str, line: int) -> None:
     with pytest.raises(RulesError) as caught:
         rules(text)
     assert reason in caught.value.reason
-    assert caught.value.line == line
+    assert caught.value.span.line == line
     assert str(caught.value).startswith("failed to parse rules file /h/rules/my.rules: ")
+
+
+def test_the_place_is_shown() -> None:
+    with pytest.raises(RulesError) as caught:
+        rules('x = 1\nprefix_rule(\n  ["é"], "no")\n')
+    assert caught.value.reason == (
+        "starlark error: Traceback (most recent call last):\n"
+        "  * /h/rules/my.rules:2, in <module>\n"
+        "      prefix_rule(\n"
+        "error: invalid decision: no\n"
+        " --> /h/rules/my.rules:2:1\n"
+        "  |\n"
+        "2 | / prefix_rule(\n"
+        '3 | |   ["é"], "no")\n'
+        "  | |______________^\n"
+        "  |\n"
+    )
+    with pytest.raises(RulesError) as caught:
+        rules("\n" * 9 + 'y = "é" + z')
+    assert caught.value.reason == (
+        "starlark error: error: Variable `z` not found\n"
+        "  --> /h/rules/my.rules:10:11\n"
+        "   |\n"
+        '10 | y = "é" + z\n'
+        "   |           ^\n"
+        "   |\n"
+    )
 
 
 def test_all_files_of_all_folders_count(tmp_path: Path) -> None:
