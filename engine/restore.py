@@ -18,6 +18,7 @@ import msgspec
 
 from engine.index import Anchor, Checkpoint, Derived, cover, holds
 from engine.journal import Journal
+from engine.locks import Locks
 from engine.rollout_files import Opened, check_text
 from engine.stored_turns import StoredTurns
 from projections import checkpoint
@@ -55,7 +56,7 @@ class Restorer:
 
     def __init__(self, derived: Derived) -> None:
         self._derived = derived
-        self._busy: dict[str, anyio.Lock] = {}
+        self._busy = Locks()
 
     def open(self, source: Opened) -> SessionState:
         """The state of a thread, found the cheapest way; `complete` says whether that leaves something out.
@@ -122,7 +123,7 @@ class Restorer:
         :raises Unreadable: the log is no text.
         :raises LogError: it cannot be read.
         """
-        async with self._busy.setdefault(source.meta.id, anyio.Lock()):
+        async with self._busy.of(source.meta.id):
             while state.turns is None or not state.complete:
                 found = await self._folds(source, lambda: state.end)
                 if found.turns is not None:
@@ -143,7 +144,7 @@ class Restorer:
 
     async def _table(self, source: Opened) -> TurnTable:
         """The turn table of a thread that is not loaded."""
-        async with self._busy.setdefault(source.meta.id, anyio.Lock()):
+        async with self._busy.of(source.meta.id):
             while True:
                 found = await self._folds(source, source.log.end)
                 if found.turns is not None:

@@ -24,6 +24,7 @@ from engine.forks import copied_lines, is_large, refer
 from engine.index import Index
 from engine.instructions import discover
 from engine.journal import Journal
+from engine.locks import Locks
 from engine.mcp.errors import McpFailed
 from engine.notes import Everyone, Nobody, Notification, Sink
 from engine.operations import Operations
@@ -93,7 +94,7 @@ class Threads:
         )
         self._tasks = tasks
         self._loaded: dict[str, Thread] = {}
-        self._opening: dict[str, anyio.Lock] = {}
+        self._opening = Locks()
 
     # -- what is loaded
 
@@ -200,7 +201,7 @@ class Threads:
             self._check_active_path(params.thread_id, configured.absolute(params.path, self.cwd))
         source = self._builder.source(params.thread_id, params.path)
         source.check_first()
-        async with self._opening.setdefault(source.meta.id, anyio.Lock()):
+        async with self._opening.of(source.meta.id):
             thread = self._loaded.get(source.meta.id)
             if thread is None:
                 return await self._resume_cold(source, params, client)
