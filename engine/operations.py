@@ -19,7 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
-from engine import compaction
+from engine import account, compaction
 from engine.calls.ops import RunShell
 from engine.calls.specs import tool_specs
 from engine.config import DEMO
@@ -93,7 +93,7 @@ class Operations:
             asked = request.build(
                 self._prompt(thread, (), thread.turn_settings), self._circumstances(thread, turn_id="")
             )
-            await session.prewarm(asked, endpoint.resolve(thread.turn_settings.config.provider, os.environ))
+            await session.prewarm(asked, _endpoint(thread.turn_settings))
         except ModelFailure:
             return  # the first turn meets it again, and tells
         except Exception:
@@ -154,7 +154,7 @@ class Operations:
 
     async def _compact_remotely(self, thread: Thread, op: CompactRemotely, report: Report) -> Rewritten:
         settings = as_model(thread.turn_settings, op.model)
-        target = endpoint.resolve(settings.config.provider, os.environ)
+        target = _endpoint(settings)
         items = compaction.remote_items(thread.journal.state.window.items, settings)
         circumstances = self._circumstances(thread, op.turn_id, settings=settings)
         asked = request.build(self._prompt(thread, items, settings), circumstances)
@@ -176,7 +176,7 @@ class Operations:
     async def _stream(
         self, thread: Thread, prompt: request.Prompt, settings: request.RequestSettings, report: Report
     ) -> None:
-        target = endpoint.resolve(thread.turn_settings.config.provider, os.environ)
+        target = _endpoint(thread.turn_settings)
         stream = self._sampler(thread).stream(request.build(prompt, settings), target)
         async with aclosing(stream) as events:
             left = _BURST
@@ -227,6 +227,13 @@ class Operations:
             subagent="review" if is_review(settings.source) else None,
             store=endpoint.is_azure(settings.config.provider),
         )
+
+
+def _endpoint(settings: Settings) -> endpoint.Endpoint:
+    """Where requests go. A login is for providers that ask for it; the reference gives it to any without a key."""
+    provider = settings.config.provider
+    login = account.credentials(account.stored(settings.config.home)) if provider.requires_openai_auth else None
+    return endpoint.resolve(provider, os.environ, login)
 
 
 def _is_demo(settings: Settings) -> bool:

@@ -108,11 +108,9 @@ def mentioned(texts: Iterable[str], skills: Sequence[Skill]) -> list[Skill]:
 
 
 def _called(match: re.Match[str], enabled: Sequence[Skill]) -> str | None:
-    """Path of the one skill that a mention means; None if it means none or several."""
-    wanted = match["linked"] or match["name"]
-    fitting = [skill.path for skill in enabled if skill.name == wanted]
-    if match["path"]:
-        fitting = [path for path in fitting if path == match["path"]]
+    """Path of the one skill that a mention means; None if it means none or several. A link means what it leads to."""
+    linked = (match["path"] or "").removeprefix("skill://")
+    fitting = [skill.path for skill in enabled if (skill.path == linked if linked else skill.name == match["name"])]
     return fitting[0] if len(fitting) == 1 else None
 
 

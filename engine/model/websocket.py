@@ -40,6 +40,8 @@ _UPGRADE_HEADERS: Final = frozenset(
     }
 )
 _UPGRADE_REQUIRED: Final = 426
+_BAD_REQUEST: Final = 400
+"""The first status whose answers say what is wrong."""
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -179,7 +181,8 @@ class WebsocketSession:
     def _refused(self, error: InvalidStatus, url: str) -> ModelFailure:
         answer = error.response
         headers = _lower(answer.headers.raw_items())
-        return status.failure(answer.status_code, headers, bytes(answer.body or b""), url, now=self._clock())
+        told = bytes(answer.body or b"") if answer.status_code >= _BAD_REQUEST else b""
+        return status.failure(answer.status_code, headers, told, url, now=self._clock())
 
     def _base(self, body: Body) -> _Seen | None:
         """What the server has seen, if the new request only adds to it."""

@@ -224,6 +224,15 @@ async def test_a_refused_upgrade_is_a_failure_until_the_turn_falls_back() -> Non
     assert (failure.info.wire(), failure.status, failure.fallback) == ("internalServerError", 500, True)
 
 
+@pytest.mark.parametrize(("status", "told"), [(200, "200 OK: Unknown error"), (404, "404 Not Found: gone")])
+async def test_a_page_in_place_of_an_upgrade_says_nothing(status: int, told: str) -> None:
+    with MockModel() as model:
+        model.refuse_upgrades(status, 1, "gone")
+        async with session() as one:
+            failure = await fails(one, request(item("one")), endpoint(model))
+    assert failure.message.startswith(f"unexpected status {told}, url: ws://")
+
+
 async def test_over_http_failures_have_nothing_to_fall_back_to() -> None:
     with MockModel() as model:
         model.fail(401, "x")

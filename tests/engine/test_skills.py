@@ -254,3 +254,9 @@ def test_skills_that_one_text_calls_come_as_they_are_listed() -> None:
     skills = [Skill(name=name, description="", path=f"/{name}", scope="user") for name in ("a", "b", "c")]
     called = mentioned(["$c then $a", "$b and $c"], skills)
     assert [skill.name for skill in called] == ["a", "c", "b"]
+
+
+def test_a_link_means_the_skill_it_leads_to() -> None:
+    skills = [Skill(name=name, description="", path=f"/{name}", scope="user") for name in ("a", "b", "c")]
+    called = mentioned(["[$a](skill:///a) [$other](/b) [$c](/elsewhere)"], skills)
+    assert [skill.name for skill in called] == ["a", "b"]

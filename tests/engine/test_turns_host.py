@@ -399,3 +399,14 @@ async def test_unknown_tools_are_answered_and_the_turn_goes_on(tmp_path: Path, m
         assert (await engine.play(thread)).status == "completed"
         outputs = [item["output"] for item in engine.requests[1].json["input"] if item["type"].endswith("_output")]
         assert outputs == ["unsupported call: none", "unsupported call: a_b", "unsupported custom tool call: none"]
+
+
+@pytest.mark.parametrize(("asks", "sent"), [(True, "Bearer sk-test"), (False, None)])
+async def test_a_login_goes_to_providers_that_ask_for_it(
+    tmp_path: Path, model: MockModel, asks: bool, sent: str | None
+) -> None:
+    (tmp_path / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": "sk-test"}))
+    model.say("hi")
+    async with mocked(tmp_path, model, requires_openai_auth=asks) as engine:
+        await engine.play(await engine.start())
+        assert engine.requests[0].headers.get("authorization") == sent
