@@ -1,8 +1,8 @@
 """The connection to one MCP server: the SDK's transports and JSON-RPC, with our handshake and plain JSON results.
 
-The only module of the engine that imports the SDK, which takes longer than all the rest; `engine.mcp.server` imports
-it in a worker thread once a server has to be started. Results are not decoded into the SDK's types: what a server
-says reaches clients and the model as it was said.
+Imports the SDK, which takes longer than all the rest; `engine.mcp.server` imports this module in a worker thread once
+a server has to be started. Results are not decoded into the SDK's types, which hold less: `wire` says what of them
+reaches clients and the model.
 """
 
 from __future__ import annotations
