@@ -225,6 +225,23 @@ APPLY_PATCH_FUNCTION = function(
 )
 """For models that cannot call tools with free text."""
 
+_TOOL_SEARCH = msgspec.Raw(
+    msgspec.json.encode(
+        {
+            "type": "tool_search",
+            "execution": "client",
+            "description": "Look for tools that are not listed here. Those that are found can be called from then on.",
+            "parameters": strict_object(
+                {
+                    "query": text("Words that say what the tool is to do."),
+                    "limit": number("How many tools to find at most (default: 8)."),
+                },
+                ["query"],
+            ),
+        }
+    )
+)
+
 FUNCTIONS: Mapping[str, msgspec.Raw] = {
     "exec_command": _EXEC_COMMAND,
     "write_stdin": _WRITE_STDIN,
@@ -234,5 +251,6 @@ FUNCTIONS: Mapping[str, msgspec.Raw] = {
     "request_user_input": _REQUEST_USER_INPUT,
     "apply_patch": _APPLY_PATCH,
     "view_image": _VIEW_IMAGE,
+    "tool_search": _TOOL_SEARCH,
 }
 """The usual form of each tool that is not put together from the settings."""

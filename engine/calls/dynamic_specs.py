@@ -36,18 +36,24 @@ def dynamic_specs(tools: Iterable[ev.DynamicToolSpec]) -> list[msgspec.Raw]:
 
     A tool whose loading is deferred is not listed.
     """
-    entries: list[dict[str, Any]] = []
+    return entries(tool for tool in tools if not tool.defer_loading)
+
+
+def entries(tools: Iterable[ev.DynamicToolSpec]) -> list[msgspec.Raw]:
+    """The entries for all of these tools; that one was deferred is said in its entry."""
+    listed: list[dict[str, Any]] = []
     spaces: dict[str, list[dict[str, Any]]] = {}
     for tool in tools:
-        if tool.defer_loading:
-            continue
         entry = function_entry(tool.name, tool.description, accepted(msgspec.json.decode(tool.input_schema)))
+        if tool.defer_loading:
+            parameters = entry.pop("parameters")
+            entry |= {"defer_loading": True, "parameters": parameters}
         if tool.namespace is None:
-            entries.append(entry)
+            listed.append(entry)
             continue
         if tool.namespace not in spaces:
             spaces[tool.namespace] = []
-            entries.append(
+            listed.append(
                 {
                     "type": "namespace",
                     "name": tool.namespace,
@@ -56,7 +62,7 @@ def dynamic_specs(tools: Iterable[ev.DynamicToolSpec]) -> list[msgspec.Raw]:
                 }
             )
         spaces[tool.namespace].append(entry)
-    return [msgspec.Raw(msgspec.json.encode(entry)) for entry in entries]
+    return [msgspec.Raw(msgspec.json.encode(entry)) for entry in listed]
 
 
 def _bad_name(tool: ev.DynamicToolSpec) -> str | None:

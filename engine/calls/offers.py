@@ -30,6 +30,7 @@ def listed(settings: Settings) -> tuple[str, ...]:
         *_shell_tools(settings),
         "update_plan",
         "request_user_input",
+        *(("tool_search",) if _searches(settings) else ()),
         *(("apply_patch",) if _patches(settings) else ()),
         *(("web_search",) if web_search_mode(settings) != "disabled" else ()),
         *(("view_image",) if _hands(settings) else ()),
@@ -46,6 +47,12 @@ def web_search_mode(settings: Settings) -> str:
     if mode == "cached" and isinstance(settings.sandbox, p.DangerFullAccessSandboxPolicy):
         return "live"
     return str(mode)
+
+
+def _searches(settings: Settings) -> bool:
+    """Whether there are tools that the model has to look for."""
+    able = settings.info.supports_search_tool and settings.config.feature("tool_search")
+    return able and any(tool.defer_loading for tool in settings.dynamic_tools or ())
 
 
 def _hands(settings: Settings) -> bool:

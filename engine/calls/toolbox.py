@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.calls import asking, commands, image, mcp, patch, shell
 from engine.calls.offers import listed, served
 from engine.calls.plan import update_plan
+from engine.calls.tool_search import search
 from engine.patch.plan import resolve
 from engine.turn.machine import CallItem, Script, Turn
 from engine.turn.replies import CallFailed
@@ -57,6 +58,8 @@ class Toolbox:
             if self._is_function(item.name):
                 return None  # called in the wrong way, a tool says nothing (observed)
             raise CallFailed(f"unsupported custom tool call: {item.name}")
+        if isinstance(item, ev.ToolSearchCall):
+            return (yield from search(self.settings.dynamic_tools or (), item.arguments))
         if isinstance(item, ev.LocalShellCall):
             if not self._offered("local_shell"):
                 raise CallFailed("unsupported call: local_shell")
@@ -75,7 +78,7 @@ class Toolbox:
         """Whether a call may run beside others that may: those that look and those that start programs. Older names of
         the shell tools run alone, as everything does that the model was not told of."""
         if not isinstance(item, ev.FunctionCall):
-            return False
+            return isinstance(item, ev.ToolSearchCall)
         tool = self.mcp.find(item.namespace, item.name)
         if tool is not None:
             return tool.parallel

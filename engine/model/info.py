@@ -74,6 +74,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     truncation_policy: Truncation = Truncation("bytes", 10_000)
     supports_parallel_tool_calls: bool = False
     supports_image_detail_original: bool = False
+    supports_search_tool: bool = False
+    """Whether it can look for tools that it was not told of."""
     context_window: int | None = None
     max_context_window: int | None = None
     auto_compact_token_limit: int | None = None

@@ -8,6 +8,7 @@ it; and an output item for the model, recorded in call order once the stream has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -47,22 +48,10 @@ def start_call(turn: Turn, item: CallItem) -> None:
     turn.calls.append(Call(turn.spawn(_call(turn, item, ahead)), parallel))
 
 
-def find_no_tools(turn: Turn, item: ev.ToolSearchCall) -> None:
-    """Answer a search for deferred tools: there are none. A search that the provider does itself needs no answer."""
-    if item.execution == "client" and item.call_id is not None:
-        output = ev.ToolSearchOutput(call_id=item.call_id, status="completed", execution="client", tools=())
-        turn.calls.append(Call(turn.spawn(_answered(output)), parallel=True))
-
-
 def _record(turn: Turn, task: Task) -> None:
     turn.tell_beside()
     if task.result is not None:
         turn.emit(task.result)
-
-
-def _answered(output: ev.ResponseItem) -> Script:
-    yield Join([])
-    return output
 
 
 def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:
@@ -70,13 +59,16 @@ def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:
     try:
         if waiting := [task for task in ahead if not task.done]:
             yield Join(waiting)
-        output: ev.OutputBody | None = yield from turn.serve(turn, item)
+        output: Any = yield from turn.serve(turn, item)
     except CallFailed as failure:
         output = failure.text
     except Interrupted:
         output = _aborted(item, (turn.now - started).total_seconds())
     if output is None:
         return None
+    if isinstance(item, ev.ToolSearchCall):
+        found = () if isinstance(output, str) else output
+        return ev.ToolSearchOutput(call_id=item.call_id, status="completed", execution="client", tools=found)
     if isinstance(item, ev.CustomToolCall):
         return ev.CustomToolCallOutput(call_id=item.call_id, output=output)
     return ev.FunctionCallOutput(call_id=call_id(item), output=output)
@@ -84,12 +76,13 @@ def _call(turn: Turn, item: CallItem, ahead: Sequence[Task]) -> Script:
 
 def call_id(item: CallItem) -> str:
     """The id that a call and its output share; the built-in shell of a model may name its item only."""
-    return (item.call_id or item.id or "") if isinstance(item, ev.LocalShellCall) else item.call_id
+    own = item.id if isinstance(item, ev.LocalShellCall) else None
+    return item.call_id or own or ""
 
 
 def _aborted(item: CallItem, seconds: float) -> str:
     seconds = max(seconds, SHORTEST_ABORT_SECONDS)
-    if isinstance(item, ev.LocalShellCall) or item.name in _SHELLS:
+    if isinstance(item, ev.LocalShellCall) or getattr(item, "name", None) in _SHELLS:
         return f"Wall time: {seconds:.1f} seconds\naborted by user"
     text = f"aborted by user after {seconds:.1f}s"
     if isinstance(item, ev.FunctionCall) and (item.namespace or "").startswith(_MCP):

@@ -77,9 +77,10 @@ class Task:
         self.result: Any = None
 
 
-CallItem = ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall
+CallItem = ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall | ev.ToolSearchCall
 Serve = Callable[["Turn", CallItem], Script]
-"""Gives the script of a call; its result is the output for the model (`ev.OutputBody`), or None for none at all."""
+"""Gives the script of a call; its result is the output for the model (`ev.OutputBody`), or None for none at all; of a
+search for tools, the tools (`msgspec.Raw`)."""
 
 
 class Call:

@@ -13,9 +13,9 @@ import msgspec
 
 from engine.turn import replies as rp
 from engine.turn.agent_messages import AgentMessages
-from engine.turn.call import find_no_tools, start_call
+from engine.turn.call import start_call
 from engine.turn.items import legacy, saved_note, says_something, turn_item
-from engine.turn.machine import Interrupted, Join, PatchFollower, Run, Script, Task, Turn
+from engine.turn.machine import CallItem, Interrupted, Join, PatchFollower, Run, Script, Task, Turn
 from engine.turn.ops import SavedImage, SaveImage
 from engine.turn.setup import TurnSetup
 from projections import usage
@@ -179,10 +179,8 @@ class Reply:
         self._turn.emit(item)
         if isinstance(item, ev.CustomToolCall) and item.call_id in self._patches:
             self._patch_changed(item.call_id, self._patches[item.call_id][1].flush())
-        if isinstance(item, ev.FunctionCall | ev.CustomToolCall | ev.LocalShellCall):
+        if isinstance(item, CallItem) and not _elsewhere(item):
             start_call(self._turn, item)
-        elif isinstance(item, ev.ToolSearchCall):
-            find_no_tools(self._turn, item)
 
     def _complete(self, shown: ev.TurnItem) -> None:
         self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=shown))
@@ -225,6 +223,11 @@ class Reply:
 
     def _ignored(self, event: rp.StreamEvent) -> None:
         """Pieces that say nothing to clients or the log."""
+
+
+def _elsewhere(item: CallItem) -> bool:
+    """Whether the provider sees to a search for tools itself."""
+    return isinstance(item, ev.ToolSearchCall) and (item.execution != "client" or item.call_id is None)
 
 
 _TAKE: dict[type, Callable[[Reply, Any], None]] = {

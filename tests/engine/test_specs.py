@@ -200,9 +200,28 @@ def tool(name: str, namespace: str | None = None, **more: Any) -> Json:
     return {"name": name, "description": "d", "inputSchema": {"type": "object"}, **space, **more}
 
 
+@pytest.mark.parametrize(
+    ("flags", "deferred", "searches"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"features.tool_search": False}, True, False),
+        ({"model": "unknown"}, True, False),
+    ],
+)
+def test_a_model_that_can_search_is_told_so_when_there_is_something_to_find(
+    tmp_path: Path, flags: Json, deferred: bool, searches: bool
+) -> None:
+    specs = offered(made(tmp_path, flags, dynamicTools=[tool("x", "n", deferLoading=deferred)]))
+    kinds = [spec.get("name", spec["type"]) for spec in specs]
+    assert ("tool_search" in kinds) is searches
+    if searches:
+        assert kinds.index("tool_search") == kinds.index("request_user_input") + 1
+
+
 def test_tools_of_the_client_come_last_with_namespaces_together(tmp_path: Path) -> None:
     given = [tool("x", "b"), tool("x", "a"), tool("q"), tool("y", "b"), tool("z", "b", deferLoading=True)]
-    found = offered(made(tmp_path, {}, dynamicTools=given))[len(FULL) :]
+    found = offered(made(tmp_path, {}, dynamicTools=given))[len(FULL) + len(["tool_search"]) :]
 
     def entry(name: str) -> Json:
         empty = {"type": "object", "properties": {}}
