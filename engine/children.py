@@ -9,9 +9,8 @@ import msgspec
 
 from engine import submissions
 from engine.clock import Clock
-from engine.model import catalog as models
 from engine.review_guidelines import GUIDELINES
-from engine.settings import Settings
+from engine.settings import Settings, as_model
 from engine.thread import Thread
 from engine.turn.effects import Submission
 from rollouts import events as ev
@@ -40,15 +39,22 @@ async def run(
     return said[0]
 
 
-def reviewer(settings: Settings) -> Settings:
-    """The settings of a reviewer: the parent's, with its own instructions, and nobody to ask."""
-    config = settings.config
-    model = config.review_model
-    info = settings.info if model is None else models.lookup(model, settings.catalog)
+def reviewer(parent: Thread) -> Settings:
+    """The settings of a reviewer: the parent's, with its own instructions, and nobody to ask.
+
+    How the model works is as the parent was loaded, whatever turns have changed since (observed); where it works and
+    what it may do is not.
+    """
+    first, settings = parent.first_settings, parent.turn_settings
+    model = settings.config.review_model or settings.model
     return msgspec.structs.replace(
         settings,
-        model=model or settings.model,
-        info=info,
+        model=model,
+        info=as_model(settings, model).info,
+        effort=first.effort,
+        summary=first.summary,
+        service_tier=first.service_tier,
+        personality=first.personality,
         base_instructions=GUIDELINES,
         approval_policy="never",
         mode="default",

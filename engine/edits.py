@@ -39,7 +39,7 @@ class Edits:
 
         async def inject() -> None:
             context: list[ev.Body] = []
-            if thread.journal.state.window.context is None:
+            if thread.context is None:
                 environment = observe(self._clock)
                 settings = thread.settings
                 line = turn_context(settings, thread.internal_id(), environment)
@@ -75,6 +75,7 @@ class Edits:
         window = window_after(thread.journal.state.window, thread.journal.log, marker)
         estimate = window.estimate(thread.settings.base_instructions)
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
+        thread.from_log = True
         thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
         turns = settled((await thread.history()).turns, None)

@@ -30,6 +30,8 @@ class Overlay:
         self._completed_at: int | None = None
         self._duration_ms: int | None = None
         self._builder: TurnBuilder | None = None
+        self._ahead: TurnBuilder | None = None
+        """What has happened ahead of a turn and counts among its items: a review is entered before it starts."""
         self._commands: dict[str, ev.ExecCommandBegin | ev.ExecApprovalRequest] = {}
         self._questions: dict[str | int, p.ThreadActiveFlag] = {}
 
@@ -76,7 +78,12 @@ class Overlay:
         self.turn_id = event.turn_id
         self._turn_status, self._error = "inProgress", None
         self._started_at, self._completed_at, self._duration_ms = event.started_at, None, None
-        self._builder = TurnBuilder(turn_items=False)
+        self._builder, self._ahead = self._ahead or TurnBuilder(turn_items=False), None
+
+    def _entered_review(self, event: ev.EnteredReviewMode) -> None:
+        if self._builder is None:
+            self._ahead = TurnBuilder(turn_items=False)
+            self._ahead.handle(event)
 
     def _failed(self, event: ev.ErrorEvent) -> None:
         self.status = SYSTEM_ERROR
@@ -141,6 +148,7 @@ class Overlay:
 _CHANGES: dict[type, Callable[[Overlay, Any], None]] = {
     ev.TaskStarted: Overlay._started,
     ev.ErrorEvent: Overlay._failed,
+    ev.EnteredReviewMode: Overlay._entered_review,
     ev.TaskComplete: Overlay._completed,
     ev.TurnAborted: Overlay._aborted,
     ev.ExecApprovalRequest: Overlay._asked_about_command,

@@ -75,13 +75,13 @@ async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: 
 
     :raises BadRequest: no turn runs, or another one than expected.
     """
-    active = thread.overlay.open_turn_id
-    if active is None or not thread.running:
+    active = thread.turn_id
+    if active is None or thread.overlay.open_turn_id is None:
         raise BadRequest("no active turn to steer")
-    if thread.kind in ("review", "compact"):
-        raise not_steerable(thread.kind)
     if expected_turn_id != active:
         raise BadRequest(f"expected active turn id `{expected_turn_id}` but found `{active}`")
+    if thread.kind in ("review", "compact"):
+        raise not_steerable(thread.kind)
     await thread.feed(Steer(clock.now(), steered(user)))
     return active
 
@@ -150,7 +150,7 @@ def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: 
     return TurnSetup(
         thread_id=thread.id,
         input=user,
-        opening=tuple(opening(None if full or outgrown else window.context, settings, environment)),
+        opening=tuple(opening(None if full or outgrown else thread.context, settings, environment)),
         compact_first=full,
         outgrown=outgrown,
         context=turn_context(settings, turn_id, environment),

@@ -87,6 +87,8 @@ class Thread(Kept):
         spawner: Spawner,
     ) -> None:
         super().__init__(thread_id, place, journal, storage, restorer)
+        self.first_settings = settings
+        """Those the thread was loaded with."""
         self.settings = settings
         """For the next turn; a running turn keeps those it began with."""
         self.turn_settings = settings
@@ -124,6 +126,8 @@ class Thread(Kept):
         self._later: list[Action] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
+        self.from_log = True
+        """Whether what the model was told is known from the log alone: since the thread was loaded or rolled back."""
         self.reasoning_included = False
         """Whether the provider has said that it counts the reasoning of earlier turns."""
         self.inherited_compactions = 0
@@ -136,6 +140,17 @@ class Thread(Kept):
     def running(self) -> bool:
         """Whether a turn is open."""
         return self._machine is not None
+
+    @property
+    def turn_id(self) -> str | None:
+        """Id of the open turn; that of a review goes by the review, not by its reviewer."""
+        return self._turn_id if self._machine is not None else None
+
+    @property
+    def context(self) -> ev.TurnContext | None:
+        """What the model was last told about its surroundings; None: it needs to be told everything."""
+        window = self.journal.state.window
+        return window.context_from_log if self.from_log else window.context
 
     @property
     def processes(self) -> Store:
@@ -222,6 +237,7 @@ class Thread(Kept):
 
     async def start(self, turn_id: str, settings: Settings, kind: TurnKind, main: Callable[[Turn], Script]) -> None:
         """Run a turn with these settings. Owner only; no turn may be open."""
+        self.from_log = self.from_log and self.context is None  # what is known now stays known
         self.kind = kind
         self._turn_id = turn_id
         self.mcp.refresh()

@@ -317,7 +317,7 @@ class Threads:
 
     async def review(self, parent: Thread, prompt: Submission, report: Callable[[object], None]) -> str | None:
         """Run a reviewer for a thread and return its last message."""
-        settings = children.reviewer(parent.turn_settings)
+        settings = children.reviewer(parent)
         child = await self._child(parent, settings, "review")
         return await children.run(child, self.layout.new_id(self.clock.now()), prompt, report, self.clock)
 

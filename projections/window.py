@@ -33,9 +33,10 @@ class StaleWindow(Exception):
 
 
 class _Turn(Enum):
-    """Where a turn started: the context lines of a turn go with its user message."""
+    """Where a turn started: the context lines of a turn go with its user message. And where a review began."""
 
     START = "turn"
+    REVIEW = "review"
 
 
 class _Context(msgspec.Struct, frozen=True):
@@ -111,6 +112,20 @@ class Window:
         return None
 
     @property
+    def context_from_log(self) -> ev.TurnContext | None:
+        """The same, as somebody knows it who has the log alone.
+
+        A review ends under another id than it starts with, which hides the contexts before it from the reference when
+        it reads a log (observed): everything is told again.
+        """
+        for entry in reversed(self._entries):
+            if entry is _Turn.REVIEW:
+                return None
+            if isinstance(entry, _Context):
+                break
+        return self.context
+
+    @property
     def previous_context(self) -> ev.TurnContext | None:
         """The settings of the newest turn that was not rolled back, also behind a compaction."""
         context = _newest_context(self._entries) or self._behind
@@ -174,6 +189,8 @@ class Window:
             self._entries.append(_Context(body, position))
         elif isinstance(body, ev.TaskStarted):
             self._entries.append(_Turn.START)
+        elif isinstance(body, ev.EnteredReviewMode):
+            self._entries.append(_Turn.REVIEW)
 
     def finish(self) -> None:
         """Let go of what is behind the newest compaction, after a fold with `whole`."""

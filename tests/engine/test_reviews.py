@@ -99,6 +99,69 @@ async def test_what_a_reviewer_thinks_and_says_on_the_way_is_written_in_the_pare
         assert [payload["message"] for kind, payload in lines if kind == "agent_message"] == ["first", "second"]
 
 
+async def test_a_reviewer_works_as_the_thread_was_started_with_the_model_of_now(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.say("one")
+    model.say("fine")
+    config = 'model_reasoning_effort = "low"'
+    async with mocked(tmp_path, model, config) as engine:
+        thread = await engine.start()
+        await engine.play(thread, model="gpt-5.2", effort="high", summary="detailed", serviceTier="flex")
+        await engine.ended((await review(engine, thread)).turn.id)
+        turn, reviewer = (request.json for request in engine.requests)
+        assert turn["reasoning"] == {"effort": "high", "summary": "detailed"}
+        assert (reviewer["model"], reviewer["reasoning"]["effort"]) == ("gpt-5.2", "low")
+        assert "service_tier" not in reviewer
+
+
+async def test_after_a_review_a_log_does_not_say_what_the_model_was_told(tmp_path: Path, model: MockModel) -> None:
+    for text in ("one", "fine", "two", "three", "four"):
+        model.say(text)
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await engine.play(thread, "first")
+        await engine.ended((await review(engine, thread)).turn.id)
+        forked = (await engine.fork(thread)).thread.id
+        await engine.play(thread, "second")
+        await engine.play(forked, "in the fork")
+        await engine.play(forked, "again")
+    told = [sum("<environment_context>" in str(item) for item in request.json["input"]) for request in model.requests]
+    assert told == [1, 1, 1, 2, 2]
+
+
+async def test_a_review_goes_by_its_own_id(tmp_path: Path, model: MockModel) -> None:
+    model.play(created(), model.hold())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        begun = await review(engine, thread)
+        await engine.until(model.wait_requests, 1)
+        given: list[p.UserInput] = [p.TextUserInput(text="x")]
+        for turn, refused in (("other", f"but found `{begun.turn.id}`"), (begun.turn.id, "cannot steer a review turn")):
+            with pytest.raises(BadRequest, match=refused):
+                params = p.TurnSteerParams(thread_id=thread, expected_turn_id=turn, input=given)
+                await engine.host.turns.steer(params)
+        joined = (await engine.resume(thread)).thread.turns
+        assert [item.id for turn in joined[-2:] for item in turn.items][-2:] == ["item-2", "item-3"]
+
+
+async def test_an_interrupted_command_of_the_user_is_told_as_aborted(tmp_path: Path, model: MockModel) -> None:
+    model.say("one")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        engine.host.turns.shell(p.ThreadShellCommandParams(thread_id=thread, command="sleep 60"))()
+        await until(lambda: engine.heard("item/started"))
+        turn = engine.heard("turn/started")[0]["turn"]["id"]
+        engine.host.turns.interrupt(p.TurnInterruptParams(thread_id=thread, turn_id=turn), lambda: None)
+        assert (await engine.ended(turn)).status == "interrupted"
+        (ended,) = engine.heard("item/completed")
+        shown = ended["item"]
+        assert (shown["status"], shown["exitCode"]) == ("failed", -1)
+        assert shown["aggregatedOutput"] == "command aborted by user"
+        await engine.play(thread)
+        assert "command aborted by user" in str(engine.requests[-1].json["input"])
+
+
 async def test_a_review_against_a_branch_needs_a_repository(tmp_path: Path, model: MockModel) -> None:
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
