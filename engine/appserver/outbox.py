@@ -11,8 +11,12 @@ from collections import deque
 
 import anyio
 
+from engine.appserver import memory
+
 DEFAULT_LIMIT = 64 << 20
 BATCH = 256 << 10
+LARGE = 8 << 20
+"""Bytes of a message after which memory is given back: it was made of several times as much."""
 
 
 class Outbox:
@@ -69,6 +73,8 @@ class Outbox:
 
         Calling it again says that the batch before was written.
         """
+        if self._in_flight > LARGE:
+            memory.give_back()
         self.size -= self._in_flight
         self._in_flight = 0
         while not self._waiting:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.appserver.outbox import BATCH, Outbox
+from engine.appserver import memory
+from engine.appserver.outbox import BATCH, LARGE, Outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +32,26 @@ async def test_what_is_being_written_counts_until_the_next_batch_is_asked_for() 
     await box.take()
     box.put(b"12345678")
     assert box.overflow.is_set()
+
+
+@pytest.mark.parametrize(("size", "times"), [(LARGE, 0), (LARGE + 1, 1)])
+async def test_memory_is_given_back_when_a_large_message_is_written(
+    size: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(1))
+    box = Outbox()
+    box.put(b"x" * size)
+    box.put(b"y")
+    await box.take()
+    assert not given
+    await box.take()
+    assert len(given) == times
+
+
+def test_giving_back_harms_nothing() -> None:
+    memory.give_back()
+    memory.give_back()
 
 
 async def test_a_message_above_the_bound_passes_when_nothing_else_waits() -> None:
