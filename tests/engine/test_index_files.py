@@ -39,9 +39,8 @@ def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_of_a_large_file_only_the_head_is_read(tmp_path: Path) -> None:
-    context = line("turn_context", {
-        "cwd": "/w", "approval_policy": "never", "sandbox_policy": {}, "model": "m", "summary": "auto",
-    })  # fmt: skip
+    settings = {"approval_policy": "never", "sandbox_policy": {"type": "read-only"}, "summary": "auto"}
+    context = line("turn_context", {"cwd": "/w", "model": "m"} | settings)
     file(tmp_path, [meta(ID), context, said("hi"), *[CHATTER] * 100_000])
     files = Files(tmp_path)
     entry = files.read("r.jsonl")
