@@ -9,7 +9,7 @@ from engine import account, config
 from engine import skills as skill_files
 from engine.config import Config
 from engine.config_warnings import config_warnings
-from engine.errors import BadRequest
+from engine.errors import BadRequest, Internal
 from engine.model import catalog
 from projections import protocol as p
 
@@ -30,18 +30,22 @@ class Catalogs:
         self._user_agent = user_agent
 
     def load(self, cwd: Path) -> Config:
-        """The configuration for a folder.
+        """The configuration for a folder as it is now.
 
-        :raises BadRequest: it cannot be used.
+        :raises Internal: it cannot be used.
         """
         try:
             return config.load(self._home, self._flags, cwd)
         except config.ConfigError as error:
-            raise BadRequest(f"failed to load configuration: {error}") from error
+            raise Internal(f"failed to reload config: {error}") from error
+
+    def in_force(self, cwd: Path) -> Config:
+        """The configuration for a folder, or the defaults in place of one that cannot be used: clients were told."""
+        return config.load_or_default(self._home, self._flags, cwd)
 
     def account(self) -> p.GetAccountResponse:
         """Who is signed in, and whether the configured provider needs it."""
-        return account.read(account.stored(self._home), self.load(self._cwd).provider.requires_openai_auth)
+        return account.read(account.stored(self._home), self.in_force(self._cwd).provider.requires_openai_auth)
 
     async def rate_limits(self) -> p.GetAccountRateLimitsResponse:
         """The rate limits of the account, asked for anew.
@@ -52,7 +56,7 @@ class Catalogs:
         login = account.chatgpt(account.stored(self._home))
         from engine.model import usage  # the HTTP client is heavy, and most processes never ask
 
-        return await usage.read(self.load(self._cwd).chatgpt_base_url, login, self._user_agent())
+        return await usage.read(self.in_force(self._cwd).chatgpt_base_url, login, self._user_agent())
 
     def config_warnings(self) -> list[p.ConfigWarningNotification]:
         """What of the configuration is left aside because it cannot be read."""
@@ -63,7 +67,7 @@ class Catalogs:
 
         :raises BadRequest: a cursor that is of no use, or a catalog file that cannot be read.
         """
-        path = self.load(self._cwd).model_catalog_json
+        path = self.in_force(self._cwd).model_catalog_json
         try:
             models = catalog.built_in() if path is None else catalog.load(Path(path))
         except catalog.CatalogError as error:
@@ -73,7 +77,10 @@ class Catalogs:
         )
 
     def skills(self, params: p.SkillsListParams) -> p.SkillsListResponse:
-        """The skills of each folder asked for."""
+        """The skills of each folder asked for.
+
+        :raises Internal: the configuration cannot be used.
+        """
         return skill_files.skills_list(params, self.load, self._cwd)
 
     def modes(self) -> p.CollaborationModeListResponse:

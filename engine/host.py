@@ -81,7 +81,7 @@ class Host:
         self.edits = Edits(self.threads, clock)
         self.filing = Filing(self.threads, clock)
         self.mcp = McpMethods(self.threads, self.catalogs, cwd, sink, tasks)
-        self.commands = Commands(self.catalogs.load, cwd)
+        self.commands = Commands(self.catalogs.in_force, cwd)
 
     @property
     def originator(self) -> str:

@@ -45,7 +45,7 @@ class McpMethods:
     def configured(self) -> dict[str, ServerConfig]:
         """The servers of the server's own folder.
 
-        :raises BadRequest: the configuration cannot be used
+        :raises Internal: the configuration cannot be used
         """
         return config.servers(self._catalogs.load(self._cwd))
 
@@ -129,11 +129,9 @@ class McpMethods:
 
         :raises Internal: the configuration cannot be used
         """
+        self._catalogs.load(self._cwd)
         loaded = [thread for each in self._threads.ids() if (thread := self._threads.loaded(each)) is not None]
-        try:
-            fresh = [(thread, config.servers(self._catalogs.load(thread.settings.cwd))) for thread in loaded]
-        except BadRequest as error:
-            raise Internal(f"failed to reload config: {error.__cause__}") from error
+        fresh = [(thread, config.servers(self._catalogs.load(thread.settings.cwd))) for thread in loaded]
         for thread, servers in fresh:
             thread.mcp.replace_later(servers)
 
@@ -141,7 +139,7 @@ class McpMethods:
         """Begin a login; clients hear how it ends.
 
         :raises BadRequest: no such server, or none that one could log in to
-        :raises Internal: the server knows no login, or refuses to begin one
+        :raises Internal: the configuration cannot be used, or the server knows no login or refuses to begin one
         """
         catalog = self._catalogs.load(self._cwd)
         server = config.servers(catalog).get(params.name)

@@ -129,7 +129,7 @@ class Reading:
 
     def _provider(self) -> str:
         """The configured model provider."""
-        return config.load(self._threads.layout.path, self._threads.flags, self._threads.cwd).provider_id
+        return config.load_or_default(self._threads.layout.path, self._threads.flags, self._threads.cwd).provider_id
 
 
 def _state(thread: Thread | None) -> SessionState | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.config.errors import ConfigError, os_error
 from engine.config.features import enabled, flags
-from engine.config.layers import SYSTEM_FILE, Layer, check, flag_layer, merge, merged, read_layer
+from engine.config.layers import SYSTEM_FILE, Layer, LayerKind, check, flag_layer, merge, merged, read_layer
 from engine.config.providers import Provider, providers
 from engine.config.schema import Table
 from engine.config.trust import DEFAULT_MARKERS, TrustLevel, project_root, trust_level
@@ -98,6 +98,8 @@ def load(
     overrides: Mapping[str, object],
     cwd: Path,
     explicit: Mapping[str, object] | None = None,
+    *,
+    files: bool = True,
 ) -> Config:
     """Read the configuration for a folder.
 
@@ -106,14 +108,18 @@ def load(
     :param cwd: the thread's folder, absolute; it need not exist
     :param explicit: top-level keys that a request sets by parameters of its own; they lie above everything, and
         a null takes the key away
+    :param files: False leaves all files aside
     :raises ConfigError: naming the file and the place, or the key, of what is wrong
     """
     flags = flag_layer(overrides, cwd)
-    base = [layer for layer in (read_layer("system", SYSTEM_FILE), read_layer("user", home / "config.toml")) if layer]
+    places: tuple[tuple[LayerKind, Path], ...] = (
+        (("system", SYSTEM_FILE), ("user", home / "config.toml")) if files else ()
+    )
+    base = [layer for kind, file in places if (layer := read_layer(kind, file))]
     table = merged([*base, flags])
     root = project_root(cwd, table.get("project_root_markers", DEFAULT_MARKERS))
     trust = trust_level(table, cwd, root)
-    layers = (*base, *(_project_layers(home, cwd, root) if trust == "trusted" else ()), flags)
+    layers = (*base, *(_project_layers(home, cwd, root) if files and trust == "trusted" else ()), flags)
     table = merged(layers)
     merge(table, _profile(table))
     for key, value in (explicit or {}).items():
@@ -126,6 +132,14 @@ def load(
     if wanted not in known:
         raise ConfigError(f"Model provider `{wanted}` not found")
     return _typed(home, cwd, root, trust, layers, table, known, wanted)
+
+
+def load_or_default(home: Path, overrides: Mapping[str, object], cwd: Path) -> Config:
+    """The configuration for a folder; the flags and defaults alone when the files cannot be used."""
+    try:
+        return load(home, overrides, cwd)
+    except ConfigError:
+        return load(home, overrides, cwd, files=False)
 
 
 def check_flags(overrides: Mapping[str, object], cwd: Path) -> None:

@@ -49,7 +49,7 @@ class Client(Protocol):
 class Commands:
     """The commands that clients run.
 
-    :param load: reads the configuration for a folder; raises `BadRequest` when it cannot be used.
+    :param load: the configuration in force for a folder.
     :param cwd: the server's folder, where relative paths start.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ConfigError, check_flags
+from engine.config import ConfigError, check_flags, load_or_default
 from engine.config.layers import read_layer
 
 NO_VALUE = "string values must be quoted, expected literal string"
@@ -77,3 +77,11 @@ def test_flags_are_looked_at_on_their_own(tmp_path: Path) -> None:
         check_flags({"profile": "p"}, tmp_path)
     with pytest.raises(ConfigError, match="invalid type: integer `5`, expected a string\nin `model`"):
         check_flags({"model": 5}, tmp_path)
+
+
+def test_the_defaults_stand_in_for_files_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('model = 5\nmodel_provider = "nope"\n')
+    config = load_or_default(tmp_path, {"review_model": "r"}, tmp_path)
+    assert (config.model, config.review_model, config.provider_id) == (None, "r", "openai")
+    (tmp_path / "config.toml").write_text('model = "m"\n')
+    assert load_or_default(tmp_path, {}, tmp_path).model == "m"
