@@ -331,9 +331,16 @@ class Thread(Kept):
         self._errands.start(key, lambda: self._operations.run(self, op, report), done)
 
     def beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run something of the thread's own beside its turns; it ends with the thread."""
+        """Run something of the thread's own beside its turns; it ends with the thread. What it raises is logged."""
         assert self._tasks is not None
-        self._tasks.start_soon(work)
+
+        async def contained() -> None:
+            try:
+                await work()
+            except Exception:
+                logger.exception("thread %s: something beside its turns failed", self.id)
+
+        self._tasks.start_soon(contained)
 
     def tell(self, *events: ev.Body) -> None:
         """Let the owner record events of the thread that no turn step emits, such as output of a background process."""

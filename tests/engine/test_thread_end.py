@@ -34,3 +34,26 @@ async def test_a_thread_may_be_closed_by_several(tmp_path: Path) -> None:
                 for _ in range(3):
                     tasks.start_soon(thread.close)
             await thread.close()
+
+
+@pytest.mark.anyio
+async def test_a_failure_beside_its_turns_neither_ends_a_thread_nor_keeps_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = anyio.Event()
+
+    async def work() -> None:
+        failed.set()
+        raise RuntimeError("a bug")
+
+    async def action() -> str:
+        return "alive"
+
+    async with engine(make_home(tmp_path)) as one:
+        thread = one.host.threads.get(await one.start())
+        thread.beside(work)
+        with anyio.fail_after(10):
+            await failed.wait()
+            assert await thread.ask(action) == "alive"
+            await thread.close()
+    assert "something beside its turns failed" in caplog.text
