@@ -51,8 +51,9 @@ async def test_a_failure_beside_its_turns_neither_ends_a_thread_nor_keeps_it(
 
     async with engine(make_home(tmp_path)) as one:
         thread = one.host.threads.get(await one.start())
-        thread.beside(work)
         with anyio.fail_after(10):
+            assert await thread.ask(action) == "alive"
+            thread.beside(work)
             await failed.wait()
             assert await thread.ask(action) == "alive"
             await thread.close()
