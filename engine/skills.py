@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config import Config, ConfigError
+from engine.config import Config
 from engine.errors import BadRequest
 from projections import protocol as p
 
@@ -116,10 +116,7 @@ def _called(match: re.Match[str], enabled: Sequence[Skill]) -> str | None:
 
 def _entry(cwd: str, load: Callable[[Path], Config], server_cwd: Path, extra: Sequence[Path]) -> p.SkillsListEntry:
     folder = Path(os.path.normpath(server_cwd / cwd))
-    try:
-        found = discover(load(folder), folder, extra)
-    except ConfigError as error:
-        return p.SkillsListEntry(cwd=cwd, skills=[], errors=[p.SkillErrorInfo(path=cwd, message=str(error))])
+    found = discover(load(folder), folder, extra)
     return p.SkillsListEntry(
         cwd=cwd,
         skills=[_published(skill) for skill in found.skills],

@@ -33,10 +33,10 @@ class StaleWindow(Exception):
 
 
 class _Turn(Enum):
-    """Where a turn started: the context lines of a turn go with its user message. And where a review began."""
+    """Where a turn started: the context lines of a turn go with its user message. And where another one ended."""
 
-    START = "turn"
-    REVIEW = "review"
+    START = "started"
+    STRANGE_END = "ended under another id"
 
 
 class _Context(msgspec.Struct, frozen=True):
@@ -54,6 +54,7 @@ class _Compaction(msgspec.Struct, frozen=True):
     position: int
 
 
+_ENDS = (ev.TaskComplete, ev.TurnAborted)
 _Entry: TypeAlias = WindowItem | _Context | _Compaction | _Turn
 
 
@@ -72,6 +73,8 @@ class Window:
         self.compactions = 0
         self.counted = True
         self._whole = whole
+        self._started = ""
+        """Id of the newest turn, if it started in what was folded."""
         self._replacement: list[WindowItem] = []
         self._entries: list[_Entry] = []
         self.behind_known = True
@@ -115,11 +118,11 @@ class Window:
     def context_from_log(self) -> ev.TurnContext | None:
         """The same, as somebody knows it who has the log alone.
 
-        A review ends under another id than it starts with, which hides the contexts before it from the reference when
-        it reads a log (observed): everything is told again.
+        A turn that ends under another id than it started with, as reviews do, hides the contexts before its end from
+        the reference when it reads a log (observed): everything is told again.
         """
         for entry in reversed(self._entries):
-            if entry is _Turn.REVIEW:
+            if entry is _Turn.STRANGE_END:
                 return None
             if isinstance(entry, _Context):
                 break
@@ -189,8 +192,9 @@ class Window:
             self._entries.append(_Context(body, position))
         elif isinstance(body, ev.TaskStarted):
             self._entries.append(_Turn.START)
-        elif isinstance(body, ev.EnteredReviewMode):
-            self._entries.append(_Turn.REVIEW)
+            self._started = body.turn_id
+        elif isinstance(body, _ENDS) and self._started and body.turn_id not in (None, self._started):
+            self._entries.append(_Turn.STRANGE_END)
 
     def finish(self) -> None:
         """Let go of what is behind the newest compaction, after a fold with `whole`."""

@@ -230,12 +230,6 @@ def test_a_relative_extra_root_is_refused(place: Place) -> None:
     assert caught.value.message == expected
 
 
-def test_a_configuration_that_cannot_be_read_is_an_error_of_its_cwd(place: Place) -> None:
-    write(place.home, "model = 5\n", "config.toml")
-    [entry] = place.listed(cwds=["rel"])
-    assert (entry["cwd"], entry["skills"], entry["errors"][0]["path"]) == ("rel", [], "rel")
-
-
 def test_skills_are_disabled_by_name_or_path(place: Place) -> None:
     write(place.home / "skills" / "by-name")
     path = write(place.home / "skills" / "by-path")

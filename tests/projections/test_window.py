@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from msgspec import Raw
 
 from projections.window import StaleWindow, Window, request_items
 from projections.window_items import compacted_history, estimate, window_item
@@ -301,3 +302,16 @@ def test_the_walk_costs_the_live_window_not_the_history(tmp_path: Path) -> None:
         assert texts(from_tail(log).window) == ["summary", "after"]
         costs.append(log.lines_read)
     assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("ended_as", ["b", "other", None])
+def test_a_log_hides_what_the_model_was_told_before_an_end_under_another_id(ended_as: str | None) -> None:
+    context = ev.TurnContext(cwd="/w", approval_policy="never", sandbox_policy=Raw(b"{}"), model="m", summary="auto")
+    window = Window()
+    for body in (ev.TaskStarted(turn_id="a"), context, ev.TaskComplete(turn_id="a"), ev.TaskStarted(turn_id="b")):
+        window.apply(body)
+    window.apply(ev.TurnAborted(turn_id=ended_as, reason="interrupted"))
+    assert window.context == context
+    assert window.context_from_log == (None if ended_as == "other" else context)
+    window.apply(context)
+    assert window.context_from_log == context
