@@ -25,6 +25,7 @@ from engine.model import catalog as models
 from engine.model.info import ModelInfo, Overrides
 from engine.modes import MODE_INSTRUCTIONS
 from engine.permissions import bridge, legacy
+from engine.sandbox_settings import configured_sandbox, granted_sandbox, places
 from projections import protocol as p
 from rollouts import events as ev
 
@@ -289,49 +290,11 @@ def _sandbox(params: StartParams, config: Config) -> tuple[p.SandboxPolicy, p.Pe
     """Policy and profile; without a configured mode a project with a trust decision may be written to."""
     if params.permission_profile is not None:
         try:
-            return _from_profile(params.permission_profile, config)
+            return granted_sandbox(params.permission_profile, config)
         except bridge.Unprojectable as error:
             message = f"failed to load configuration: invalid permission_profile override: {error}"
             raise BadRequest(message) from error
     return configured_sandbox(config)
-
-
-def configured_sandbox(config: Config) -> tuple[p.SandboxPolicy, p.PermissionProfile]:
-    """Policy and profile of the configuration alone."""
-    write = config.workspace_write
-    policy = legacy.for_mode(
-        config.sandbox_mode or ("workspace-write" if config.trust else "read-only"),
-        p.WorkspaceWriteSandboxPolicy(
-            writable_roots=list(dict.fromkeys([*write.writable_roots, memories_root(config)])),
-            network_access=write.network_access,
-            exclude_tmpdir_env_var=write.exclude_tmpdir_env_var,
-            exclude_slash_tmp=write.exclude_slash_tmp,
-        ),
-    )
-    return policy, legacy.profile(policy, config.cwd)
-
-
-def memories_root(config: Config) -> str:
-    """The folder that stays writable wherever the workspace is: the agent keeps its notes there."""
-    return str(config.home / "memories")
-
-
-def _from_profile(wanted: p.PermissionProfile, config: Config) -> tuple[p.SandboxPolicy, p.PermissionProfile]:
-    """The policy and profile of a start; with a writable workspace the notes are writable too (observed)."""
-    places = _places(config.cwd)
-    sandbox, granted = bridge.project(wanted, places)
-    if not isinstance(sandbox, p.WorkspaceWriteSandboxPolicy) or not isinstance(granted, p.ManagedPermissionProfile):
-        return sandbox, granted
-    return bridge.project(bridge.also_writable(granted, memories_root(config), places), places)
-
-
-def _places(cwd: Path) -> bridge.Places:
-    tmpdir = os.environ.get("TMPDIR", "")
-    return bridge.Places(
-        cwd=str(cwd),
-        tmpdir=tmpdir if os.path.isabs(tmpdir) else None,
-        slash_tmp="/tmp" if os.path.isdir("/tmp") else None,
-    )
 
 
 def as_model(settings: Settings, model: str) -> Settings:
@@ -366,7 +329,7 @@ def _with_sandbox(settings: Settings, params: p.TurnStartParams) -> Settings:
     """A new policy, or the same one for a new cwd: paths of the profile depend on it."""
     if params.permission_profile is not None:
         try:
-            sandbox, profile = bridge.project(params.permission_profile, _places(settings.cwd))
+            sandbox, profile = bridge.project(params.permission_profile, places(settings.cwd))
         except bridge.Unprojectable as error:
             raise BadRequest(f"invalid turn context override: {error}") from error
     elif params.sandbox_policy is not None or params.cwd is not None:

@@ -24,7 +24,8 @@ from engine.processes.session import NoTerminal, Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 from engine.sandbox import SandboxUnsupported, confine
 from engine.sandbox.view import places
-from engine.settings import absolute, configured_sandbox
+from engine.sandbox_settings import configured_sandbox
+from engine.settings import absolute
 from projections import protocol as p
 
 DEFAULT_TIMEOUT_MS = 10_000
