@@ -66,6 +66,7 @@ def _app_server(args: argparse.Namespace, engine: Embedded | None) -> None:
     overrides = _overrides(args)
     _restore_locale()
     folder = _home()
+    _check(overrides, folder)
     listener = _listener(args.listen, flags, folder)
     open_host, handlers = engine or _real_engine()
     _serve(open_host(folder, overrides), listener, handlers)
@@ -166,7 +167,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
     flags = [*(args.flags_before or ()), *(args.flags or ())]
     if not flags:
         return {}
-    from engine.config import ALIASES, FEATURES, ConfigError, check_flags, parse_flag
+    from engine.config import ALIASES, FEATURES, ConfigError, parse_flag
 
     overrides: dict[str, object] = {}
     for kind, text in sorted(flags, key=lambda flag: flag[0] != "config"):
@@ -180,11 +181,19 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
             raise StartupError(f"Unknown feature flag: {text}")
         else:
             overrides[f"features.{text}"] = kind == "enable"
+    return overrides
+
+
+def _check(overrides: Mapping[str, object], folder: Path) -> None:
+    """Refuse flags that work neither with the files nor without them; clients are told of files that do not work."""
+    if not overrides:
+        return
+    from engine.config import ConfigError, load_or_default
+
     try:
-        check_flags(overrides, Path.cwd())
+        load_or_default(folder, overrides, Path.cwd())
     except ConfigError as error:
         raise StartupError(f"error loading default config after config error: {error}") from None
-    return overrides
 
 
 class _Flag(argparse.Action):

@@ -1,6 +1,6 @@
 """Configuration: config.toml of the reference as it is, flags, profiles, project layers and trust."""
 
-from engine.config.config import Config, WorkspaceWrite, check_flags, load, load_or_default, rule_folders
+from engine.config.config import Config, WorkspaceWrite, load, load_or_default, rule_folders
 from engine.config.errors import ConfigError, Spot, os_error
 from engine.config.features import ALIASES, FEATURES, Feature, deprecations
 from engine.config.layers import Layer, parse_flag
@@ -19,7 +19,6 @@ __all__ = [
     "Provider",
     "Spot",
     "WorkspaceWrite",
-    "check_flags",
     "deprecations",
     "git_root",
     "load",

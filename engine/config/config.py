@@ -135,21 +135,14 @@ def load(
 
 
 def load_or_default(home: Path, overrides: Mapping[str, object], cwd: Path) -> Config:
-    """The configuration for a folder; the flags and defaults alone when the files cannot be used."""
+    """The configuration for a folder; the flags and defaults alone when the files cannot be used.
+
+    :raises ConfigError: the flags cannot be used either
+    """
     try:
         return load(home, overrides, cwd)
     except ConfigError:
         return load(home, overrides, cwd, files=False)
-
-
-def check_flags(overrides: Mapping[str, object], cwd: Path) -> None:
-    """Look at `-c` flags alone, as if there were no file.
-
-    :raises ConfigError: naming the key of what is wrong
-    """
-    table = merged([flag_layer(overrides, cwd)])
-    merge(table, _profile(table))
-    check(table)
 
 
 def rule_folders(config: Config) -> list[Path]:

@@ -67,7 +67,8 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
 def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
     """The layer of `-c` flags and of the `config` object of a request: dotted keys and their values.
 
-    A null leaves the key alone, paths are relative to the folder. Not checked here: the merged table is.
+    A null leaves the key alone, a table takes the place of a value, paths are relative to the folder. Not checked here:
+    the merged table is.
     """
     table: Table = {}
     for dotted, value in overrides.items():
@@ -76,8 +77,9 @@ def flag_layer(overrides: Mapping[str, object], folder: Path) -> Layer:
         inner = table
         *way, last = dotted.split(".")
         for key in way:
-            entry = inner.setdefault(key, {})
-            inner = entry if isinstance(entry, dict) else inner.setdefault(key, {})
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
         merge(inner, {last: value})
     return Layer("flags", absolute(table, folder), folder)
 

@@ -62,6 +62,7 @@ CANNOT_START = [
     ),
     (("--listen", "off"), "no transport configured; use --listen or enable remote control"),
     (("-c", "bad"), "error parsing -c overrides: Invalid override (missing '='): bad"),
+    (("-c", "profile=p"), "error loading default config after config error: config profile `p` not found"),
     (("--enable", "nope"), "Unknown feature flag: nope"),
     (("--disable", "nope"), "Unknown feature flag: nope"),
     (("proxy", "--sock", "/nope/x.sock"), "failed to connect to socket at /nope/x.sock"),

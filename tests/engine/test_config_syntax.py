@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ConfigError, check_flags, load_or_default
+from engine.config import ConfigError, load_or_default
 from engine.config.layers import read_layer
 
 NO_VALUE = "string values must be quoted, expected literal string"
@@ -71,12 +71,25 @@ def test_the_old_wire_is_gone(tmp_path: Path) -> None:
     assert '`wire_api = "chat"` is no longer supported.' in str(error)
 
 
-def test_flags_are_looked_at_on_their_own(tmp_path: Path) -> None:
-    check_flags({"model": "m", "features.fast_mode": False}, tmp_path)
-    with pytest.raises(ConfigError, match="config profile `p` not found"):
-        check_flags({"profile": "p"}, tmp_path)
-    with pytest.raises(ConfigError, match="invalid type: integer `5`, expected a string\nin `model`"):
-        check_flags({"model": 5}, tmp_path)
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"profile": "p"}, "config profile `p` not found"),
+        ({"model_provider": "p"}, "Model provider `p` not found"),
+        ({"model": 5}, "invalid type: integer `5`, expected a string\nin `model`"),
+        ({"model": "m", "model.x": 1}, "invalid type: map, expected a string\nin `model`"),
+    ],
+)
+def test_flags_that_work_neither_with_the_files_nor_without(
+    tmp_path: Path, flags: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_or_default(tmp_path, flags, tmp_path)
+
+
+def test_flags_may_name_what_is_in_the_files(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[profiles.p]\nmodel = "m"\n')
+    assert load_or_default(tmp_path, {"profile": "p"}, tmp_path).model == "m"
 
 
 def test_the_defaults_stand_in_for_files_that_cannot_be_used(tmp_path: Path) -> None:
