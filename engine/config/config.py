@@ -48,7 +48,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     review_model: str | None
     model_reasoning_effort: str | None
-    plan_mode_reasoning_effort: str | None
     model_reasoning_summary: str | None
     model_verbosity: str | None
     model_context_window: int | None
@@ -64,7 +63,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     approvals_reviewer: str
     sandbox_mode: str | None
     workspace_write: WorkspaceWrite
-    default_permissions: str | None
     instructions: str | None
     developer_instructions: str | None
     compact_prompt: str | None
@@ -74,10 +72,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     project_root_markers: tuple[str, ...]
     include_environment_context: bool
     include_permissions_instructions: bool
-    hide_agent_reasoning: bool
     show_raw_agent_reasoning: bool
     chatgpt_base_url: str
-    forced_login_method: str | None
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """The merged value under a dotted key, such as `"history.persistence"`."""
@@ -214,7 +210,6 @@ def _typed(
         model=table.get("model"),
         review_model=table.get("review_model"),
         model_reasoning_effort=table.get("model_reasoning_effort"),
-        plan_mode_reasoning_effort=table.get("plan_mode_reasoning_effort"),
         model_reasoning_summary=table.get("model_reasoning_summary"),
         model_verbosity=table.get("model_verbosity"),
         model_context_window=table.get("model_context_window"),
@@ -229,7 +224,6 @@ def _typed(
         approvals_reviewer=table.get("approvals_reviewer", "user"),
         sandbox_mode=table.get("sandbox_mode"),
         workspace_write=msgspec.convert(table.get("sandbox_workspace_write", {}), WorkspaceWrite),
-        default_permissions=table.get("default_permissions"),
         instructions=table.get("instructions"),
         developer_instructions=table.get("developer_instructions"),
         compact_prompt=table.get("compact_prompt", "").strip() or written_prompt,
@@ -238,8 +232,6 @@ def _typed(
         project_root_markers=tuple(table.get("project_root_markers", DEFAULT_MARKERS)),
         include_environment_context=table.get("include_environment_context", True),
         include_permissions_instructions=table.get("include_permissions_instructions", True),
-        hide_agent_reasoning=table.get("hide_agent_reasoning", False),
         show_raw_agent_reasoning=table.get("show_raw_agent_reasoning", False),
         chatgpt_base_url=table.get("chatgpt_base_url", "https://chatgpt.com/backend-api").rstrip("/"),
-        forced_login_method=table.get("forced_login_method"),
     )

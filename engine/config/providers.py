@@ -20,7 +20,6 @@ class Provider(msgspec.Struct, frozen=True):
     env_key: str | None = None
     env_key_instructions: str | None = None
     experimental_bearer_token: str | None = None
-    wire_api: str = "responses"
     query_params: dict[str, str] | None = None
     http_headers: dict[str, str] | None = None
     env_http_headers: dict[str, str] | None = None

@@ -33,7 +33,6 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     env_http_headers: dict[str, str] = {}
     """Header -> name of the variable that holds its value."""
     scopes: tuple[str, ...] | None = None
-    oauth_resource: str | None = None
     enabled: bool = True
     required: bool = False
     """A thread does not start without it."""
