@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from engine.mcp.credentials import Credentials
 from engine.mcp.discovery import authorization_server
 
 RENEW_BEFORE_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 class _Renewed(msgspec.Struct, frozen=True):
@@ -36,8 +39,7 @@ class StoredLogin(httpx2.Auth):
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """One request, or two if the token turns out to be too old."""
         async with self._lock:
-            left = self._known.seconds_left
-            if left is not None and left < RENEW_BEFORE_SECONDS:
+            if _old(self._known):
                 await self._renew()
         used = self._known
         request.headers["Authorization"] = f"Bearer {used.access_token}"
@@ -51,8 +53,14 @@ class StoredLogin(httpx2.Auth):
             yield request
 
     async def _renew(self) -> bool:
-        """Exchange the refresh token; whether that gave a new access token."""
-        known = self._known
+        """Take what another connection has kept meanwhile, else exchange the refresh token, which may count only once;
+        whether that gave a new access token."""
+        before = self._known
+        kept = await anyio.to_thread.run_sync(credentials.load, self._home, before.server_name, before.server_url)
+        known = kept or before
+        if known.access_token != before.access_token and not _old(known):
+            self._known = known
+            return True
         if known.refresh_token is None:
             return False
         if self._token_endpoint is None:
@@ -67,7 +75,7 @@ class StoredLogin(httpx2.Auth):
             async with httpx2.AsyncClient() as client:
                 response = await client.post(self._token_endpoint, data=asked)
             renewed = msgspec.json.decode(response.content, type=_Renewed)
-        except (httpx2.HTTPError, msgspec.DecodeError):
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
             return False
         self._known = msgspec.structs.replace(
             known,
@@ -75,8 +83,16 @@ class StoredLogin(httpx2.Auth):
             expires_at=credentials.expiry(renewed.expires_in),
             refresh_token=renewed.refresh_token or known.refresh_token,
         )
-        await anyio.to_thread.run_sync(credentials.save, self._home, self._known)
+        try:
+            await anyio.to_thread.run_sync(credentials.save, self._home, self._known)
+        except (OSError, ValueError) as error:
+            logger.warning("the login to MCP server %s is good for this connection only: %s", known.server_name, error)
         return True
+
+
+def _old(known: Credentials) -> bool:
+    left = known.seconds_left
+    return left is not None and left < RENEW_BEFORE_SECONDS
 
 
 def stored_login(home: Path, name: str, url: str) -> StoredLogin | None:

@@ -6,6 +6,7 @@ system's keyring instead; those are not seen here.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -44,35 +45,41 @@ def expiry(seconds: float | None) -> int | None:
 
 def load(home: Path, name: str, url: str) -> Credentials | None:
     """The tokens for a server at this address, if there are any that can be read."""
-    entry = _entries(home / FILE).get(_key(name, url))
-    if entry is None:
-        return None
     try:
-        return msgspec.json.decode(entry, type=Credentials)
-    except msgspec.DecodeError:
+        entry = _entries(home / FILE).get(_key(name, url))
+        return None if entry is None else msgspec.json.decode(entry, type=Credentials)
+    except (OSError, ValueError):
         return None
 
 
 def save(home: Path, credentials: Credentials) -> None:
-    """Keep tokens; those of other servers stay as they are. Only the user may read the file.
+    """Keep tokens; those of other servers stay as they are, also when several are kept at once. Only the user may read
+    the file.
 
-    :raises OSError: it cannot be written
+    :raises OSError: it cannot be read or written
+    :raises ValueError: what is there is no such file, and is left as it is
     """
     file = home / FILE
-    entries = _entries(file)
-    entries[_key(credentials.server_name, credentials.server_url)] = msgspec.Raw(msgspec.json.encode(credentials))
-    fresh = file.with_name(f"{FILE}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(msgspec.json.encode(entries))
-    fresh.replace(file)
+    folder = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        entries = _entries(file)
+        entries[_key(credentials.server_name, credentials.server_url)] = msgspec.Raw(msgspec.json.encode(credentials))
+        fresh = file.with_name(f"{FILE}.{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(msgspec.json.encode(entries))
+        fresh.replace(file)
+    finally:
+        os.close(folder)
 
 
 def _entries(file: Path) -> dict[str, msgspec.Raw]:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, msgspec.Raw])
-    except (OSError, msgspec.DecodeError):
+        text = file.read_bytes()
+    except FileNotFoundError:
         return {}
+    return msgspec.json.decode(text, type=dict[str, msgspec.Raw]) if text else {}
 
 
 def _key(name: str, url: str) -> str:

@@ -6,6 +6,7 @@ import http.server
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from engine.errors import BadRequest, Internal
 from engine.mcp import credentials
+from engine.mcp.auth import StoredLogin
 from engine.mcp.credentials import Credentials
 from engine.mcp.discovery import authorization_server
 from projections import protocol as p
@@ -257,6 +259,24 @@ async def test_an_old_token_is_renewed(tmp_path: Path, place: Served, left: floa
     assert kept is not None and (kept.access_token, kept.refresh_token) == ("AT1", "RT")
 
 
+async def test_a_token_that_another_connection_has_renewed_is_taken(tmp_path: Path, place: Served) -> None:
+    old = msgspec.structs.replace(KEPT, server_url=f"{place.url}/mcp", access_token="OLD")
+    login = StoredLogin(tmp_path, old)
+    place.tokens = 1
+    credentials.save(tmp_path, msgspec.structs.replace(old, access_token="AT1", expires_at=None))
+    async with httpx2.AsyncClient(auth=login) as client:
+        assert (await client.delete(old.server_url)).status_code != 401
+    assert not place.asked("/token")
+
+
+async def test_a_renewed_token_that_cannot_be_kept_still_counts(tmp_path: Path, place: Served) -> None:
+    (tmp_path / credentials.FILE).mkdir()
+    old = msgspec.structs.replace(KEPT, server_url=f"{place.url}/mcp", access_token="OLD")
+    async with httpx2.AsyncClient(auth=StoredLogin(tmp_path, old)) as client:
+        assert (await client.delete(old.server_url)).status_code != 401
+    assert len(place.asked("/token")) == 1
+
+
 # -- the file
 
 
@@ -296,6 +316,22 @@ def test_other_logins_stay_as_they_are(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_has_no_logins(tmp_path: Path, text: str) -> None:
     (tmp_path / credentials.FILE).write_text(text)
     assert credentials.load(tmp_path, "o", KEPT.server_url) is None
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b'{"\xff":1}'])
+def test_a_file_that_cannot_be_read_is_not_replaced(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / credentials.FILE
+    file.write_bytes(text)
+    with pytest.raises(ValueError):
+        credentials.save(tmp_path, KEPT)
+    assert file.read_bytes() == text and credentials.load(tmp_path, "o", KEPT.server_url) is None
+
+
+def test_logins_kept_at_once_are_all_there(tmp_path: Path) -> None:
+    servers = [f"s{number}" for number in range(50)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: credentials.save(tmp_path, msgspec.structs.replace(KEPT, server_name=n)), servers))
+    assert all(credentials.load(tmp_path, name, KEPT.server_url) for name in servers)
 
 
 def test_a_token_that_does_not_say_how_long_it_lasts() -> None:
