@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,12 @@ import msgspec
 
 TIMEOUT_SECONDS = 5.0
 _HEADERS = {"mcp-protocol-version": "2024-11-05"}
+
+# Documents, and where they are looked for: the path of the URL behind their name or before it, or no path.
+_BEHIND, _BEFORE, _WITHOUT = "{origin}{known}{path}", "{origin}{path}{known}", "{origin}{known}"
+_SERVER = ("oauth-authorization-server", (_BEHIND, _BEFORE, _WITHOUT))
+_OPENID = ("openid-configuration", (_BEHIND, _BEFORE))
+_RESOURCE = ("oauth-protected-resource", (_BEHIND, _WITHOUT))
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -27,12 +33,12 @@ async def authorization_server(url: str, headers: dict[str, str] | None = None) 
     """
     limits = httpx2.Timeout(TIMEOUT_SECONDS)
     async with httpx2.AsyncClient(headers={**(headers or {}), **_HEADERS}, timeout=limits) as client:
-        for place in _server_places(url):
+        for place in _places(url, *_SERVER):
             if found := _metadata(await _get(client, place)):
                 return found
-        for place in _resource_places(url):
+        for place in _places(url, *_RESOURCE):
             for issuer in _issuers(await _get(client, place)):
-                for known in (*_server_places(issuer), *_openid_places(issuer)):
+                for known in (*_places(issuer, *_SERVER), *_places(issuer, *_OPENID)):
                     if found := _metadata(await _get(client, known)):
                         return found
     return None
@@ -43,7 +49,7 @@ async def _get(client: httpx2.AsyncClient, url: str) -> Any:
     try:
         response = await client.get(url)
         return msgspec.json.decode(response.content) if response.status_code == 200 else None
-    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.DecodeError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError):
         return None
 
 
@@ -59,31 +65,12 @@ def _issuers(document: Any) -> list[str]:
     return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
 
 
-def _server_places(url: str) -> Iterator[str]:
-    origin, path = _split(url)
-    known = "/.well-known/oauth-authorization-server"
-    if path:
-        yield f"{origin}{known}{path}"
-        yield f"{origin}{path}{known}"
-    yield f"{origin}{known}"
-
-
-def _openid_places(url: str) -> Iterator[str]:
-    origin, path = _split(url)
-    known = "/.well-known/openid-configuration"
-    if path:
-        yield f"{origin}{known}{path}"
-    yield f"{origin}{path}{known}"
-
-
-def _resource_places(url: str) -> Iterator[str]:
-    origin, path = _split(url)
-    known = "/.well-known/oauth-protected-resource"
-    if path:
-        yield f"{origin}{known}{path}"
-    yield f"{origin}{known}"
-
-
-def _split(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+def _places(url: str, document: str, forms: Iterable[str]) -> Iterable[str]:
+    """Where a document about a URL may be, each place once; nowhere if it is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ()
+    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    known = f"/.well-known/{document}"
+    return dict.fromkeys(form.format(origin=origin, path=path, known=known) for form in forms)

@@ -353,6 +353,43 @@ async def test_metadata_is_looked_for_where_the_reference_looks(place: Served) -
     ]
 
 
-async def test_a_server_that_is_not_there_has_none() -> None:
+async def test_the_server_that_a_resource_names_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def get(client: object, url: str) -> Any:
+        asked.append(url)
+        if url == "http://m/.well-known/oauth-protected-resource":
+            return {"authorization_servers": ["http://[", "http://a/b/", "http://c"]}
+        if url == "http://c/.well-known/openid-configuration":
+            return {"authorization_endpoint": "A", "token_endpoint": "T"}
+        return None
+
+    monkeypatch.setattr("engine.mcp.discovery._get", get)
+    found = await authorization_server("http://m/mcp")
+    assert found is not None and found.token_endpoint == "T"
+    assert asked[3:] == [
+        "http://m/.well-known/oauth-protected-resource/mcp",
+        "http://m/.well-known/oauth-protected-resource",
+        "http://a/.well-known/oauth-authorization-server/b",
+        "http://a/b/.well-known/oauth-authorization-server",
+        "http://a/.well-known/oauth-authorization-server",
+        "http://a/.well-known/openid-configuration/b",
+        "http://a/b/.well-known/openid-configuration",
+        "http://c/.well-known/oauth-authorization-server",
+        "http://c/.well-known/openid-configuration",
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/mcp", "http://[", "nowhere"])
+async def test_a_server_that_is_not_there_has_none(url: str) -> None:
     with anyio.fail_after(20):
-        assert await authorization_server("http://127.0.0.1:9/mcp") is None
+        assert await authorization_server(url) is None
+
+
+@pytest.mark.parametrize("body", [b'{"a":"\xff"}', b"[" * 100_000, b"{"])
+async def test_an_answer_that_cannot_be_read_names_none(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    async def get(client: object, url: str) -> httpx2.Response:
+        return httpx2.Response(200, content=body)
+
+    monkeypatch.setattr(httpx2.AsyncClient, "get", get)
+    assert await authorization_server("http://m/mcp") is None
