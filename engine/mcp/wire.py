@@ -6,14 +6,15 @@ that are null are absent, and one entry that is not as it should be makes the wh
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
+from ctypes import c_float
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from engine.mcp.errors import UNEXPECTED, McpFailed
+from projections.protocol.base import I64
 
 
 class _Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -80,7 +81,7 @@ class _Resource(_Form, frozen=True, kw_only=True):
     title: str | None = None
     description: str | None = None
     mime_type: str | None = None
-    size: int | None = None
+    size: I64 | None = None
     icons: list[_Icon] | None = None
     meta: Object | None = msgspec.field(name="_meta", default=None)
     annotations: _Annotations | None = None
@@ -218,9 +219,9 @@ def _plain(read: _Form) -> Object:
 
 
 def _shorten(annotations: Object | None) -> None:
-    """A priority in content loses what a float of 32 bits does not hold."""
+    """A priority in content loses what a float of 32 bits does not hold; one that is too large is infinite, null in JSON."""
     if annotations is not None and "priority" in annotations:
-        annotations["priority"] = struct.unpack("f", struct.pack("f", annotations["priority"]))[0]
+        annotations["priority"] = c_float(annotations["priority"]).value
 
 
 def _debug(value: object) -> str:

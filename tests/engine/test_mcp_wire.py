@@ -78,6 +78,8 @@ def test_a_priority_in_content_is_a_short_float() -> None:
     notes = {"priority": 0.1}
     found = wire.answer("tools/call", {"content": [{"type": "text", "text": "x", "annotations": notes}]})
     assert found["content"][0]["annotations"] == {"priority": 0.10000000149011612}
+    huge = {"content": [{"type": "text", "text": "x", "annotations": {"priority": 1e300}}]}
+    assert '"annotations":{"priority":null}' in passed_on("tools/call", huge)
     listed = wire.answer("resources/list", {"resources": [{"uri": "x:", "name": "n", "annotations": notes}]})
     assert listed["resources"][0]["annotations"] == notes
 
@@ -88,6 +90,7 @@ def test_a_priority_in_content_is_a_short_float() -> None:
         ("tools/list", {"tools": [{"name": "t"}]}),
         ("tools/list", {"tools": [{"name": "t", "inputSchema": {}, "annotations": {"readOnlyHint": "yes"}}]}),
         ("resources/list", {"resources": [{"uri": "x:"}]}),
+        ("resources/list", {"resources": [{"uri": "x:", "name": "n", "size": 2**64}]}),
         ("resources/templates/list", {}),
         ("resources/read", {"contents": [{"uri": "x:"}]}),
     ],
