@@ -219,7 +219,7 @@ def _plain(read: _Form) -> Object:
 
 
 def _shorten(annotations: Object | None) -> None:
-    """A priority in content loses what a float of 32 bits does not hold; one that is too large is infinite, null in JSON."""
+    """A priority in content loses what a float of 32 bits does not hold; one that is too large is null in JSON."""
     if annotations is not None and "priority" in annotations:
         annotations["priority"] = c_float(annotations["priority"]).value
 
