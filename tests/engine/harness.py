@@ -133,13 +133,14 @@ class Engine:
 
     async def ended(self, turn_id: str) -> p.Turn:
         """Wait for `turn/completed`."""
-        turn: p.Turn
-        while True:
-            for params in self.sink.of("turn/completed"):
-                turn = params.turn
-                if turn.id == turn_id:
-                    return turn
-            await anyio.sleep(0.001)
+        await until(lambda: self._ended(turn_id))
+        turn = self._ended(turn_id)
+        assert turn is not None
+        return turn
+
+    def _ended(self, turn_id: str) -> p.Turn | None:
+        turns: list[p.Turn] = [params.turn for params in self.sink.of("turn/completed")]
+        return next((turn for turn in turns if turn.id == turn_id), None)
 
     async def resume(self, thread_id: str, **params: Any) -> p.ThreadResumeResponse:
         answer = await self.host.threads.resume(p.ThreadResumeParams(thread_id=thread_id, **params), CLIENT)

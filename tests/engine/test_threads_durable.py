@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,31 +47,31 @@ class Player:
         await self.running.turn(self.current)
 
     async def steered_turn(self) -> None:
-        turn_id = await self._held_turn()
-        given: list[p.UserInput] = [p.TextUserInput(text="and this")]
-        await self.host.turns.steer(p.TurnSteerParams(thread_id=self.current, expected_turn_id=turn_id, input=given))
-        self._release()
+        async with self._held_turn() as turn_id:
+            given: list[p.UserInput] = [p.TextUserInput(text="and this")]
+            params = p.TurnSteerParams(thread_id=self.current, expected_turn_id=turn_id, input=given)
+            await self.host.turns.steer(params)
         await self.running.ended(turn_id)
 
     async def interrupted_turn(self) -> None:
-        turn_id = await self._held_turn()
-        answered = anyio.Event()
-        self.host.turns.interrupt(p.TurnInterruptParams(thread_id=self.current, turn_id=turn_id), answered.set)
-        await answered.wait()
-        self._release()
+        async with self._held_turn() as turn_id:
+            answered = anyio.Event()
+            self.host.turns.interrupt(p.TurnInterruptParams(thread_id=self.current, turn_id=turn_id), answered.set)
+            await answered.wait()
         await self.running.ended(turn_id)
 
-    async def _held_turn(self) -> str:
+    @contextlib.asynccontextmanager
+    async def _held_turn(self) -> AsyncIterator[str]:
+        """A turn whose reply stops in the middle until the end of the block."""
         model = self.running.model
         model.gate, asked = anyio.Event(), len(model.requests)
-        turn_id = self.running.begin(self.current)
-        await until(lambda: len(model.requests) > asked)
-        return turn_id
-
-    def _release(self) -> None:
-        assert self.running.model.gate is not None
-        self.running.model.gate.set()
-        self.running.model.gate = None
+        try:
+            turn_id = self.running.begin(self.current)
+            await until(lambda: len(model.requests) > asked)
+            yield turn_id
+        finally:
+            model.gate.set()
+            model.gate = None
 
     async def compact(self) -> None:
         before = len(self.running.sink.of("turn/completed"))
@@ -110,7 +110,7 @@ class Player:
     async def archive(self) -> None:
         if self.archives:
             await self.host.filing.archive(p.ThreadArchiveParams(thread_id=self.current))
-            await self.name()
+            await self.branch("elsewhere")
             await self.host.filing.unarchive(p.ThreadUnarchiveParams(thread_id=self.current))
             await self.running.resume(self.current)
 
