@@ -107,7 +107,7 @@ class Overlay:
         if self.status != SYSTEM_ERROR:
             self.status = IDLE
         self._completed_at, self._duration_ms = completed_at, duration_ms
-        self._builder = None
+        self._builder = self._ahead = None
         self._questions.clear()
 
     def _asked_about_command(self, event: ev.ExecApprovalRequest) -> None:

@@ -98,7 +98,7 @@ async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> Non
     settings = thread.settings
     cwd, policy = str(settings.cwd), settings.info.truncation_policy
     argv = (user_shell(), "-lc", command)
-    active = thread.overlay.open_turn_id
+    active = thread.overlay.open_turn_id or thread.turn_id  # a review has an id before its reviewer has begun
     if active is None:
         setup = turn_setup(thread, turn_id, None, settings, clock)
         setup = msgspec.structs.replace(setup, warnings=())

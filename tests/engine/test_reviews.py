@@ -162,6 +162,34 @@ async def test_an_interrupted_command_of_the_user_is_told_as_aborted(tmp_path: P
         assert "command aborted by user" in str(engine.requests[-1].json["input"])
 
 
+async def test_a_command_of_the_user_runs_beside_a_review_whose_reviewer_has_not_begun(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.say("fine")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        begun = await review(engine, thread)
+        engine.host.turns.shell(p.ThreadShellCommandParams(thread_id=thread, command="true"))()
+        assert (await engine.ended(begun.turn.id)).status == "completed"
+        assert len(engine.heard("turn/completed")) == 1
+
+
+async def test_a_review_that_ends_before_its_reviewer_begins_leaves_nothing_to_the_next_turn(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.play(created(), model.hold())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        begun = await review(engine, thread)
+        engine.host.turns.interrupt(p.TurnInterruptParams(thread_id=thread, turn_id=begun.turn.id), lambda: None)
+        await engine.ended(begun.turn.id)
+        engine.open(thread)
+        await engine.until(model.wait_requests, 1)
+        running = engine.host.threads.get(thread).overlay.running_turn()
+        assert running is not None
+        assert [type(item).__name__ for item in running.items] == ["UserMessageThreadItem"]
+
+
 async def test_a_review_against_a_branch_needs_a_repository(tmp_path: Path, model: MockModel) -> None:
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
