@@ -202,6 +202,8 @@ class Thread(Kept):
                 self._store = Store(tasks)
                 self.mcp.start(tasks)
                 tasks.start_soon(self._operations.opened, self)
+                if not self.journal.state.complete:
+                    self.beside(self.complete)
                 async for action in self._inbox:
                     await self._act(action)
                 await self.processes.clean()

@@ -227,8 +227,6 @@ class Threads:
         if recorded is not None and recorded.model != thread.settings.model:
             answer = msgspec.structs.replace(answer, then=(*answer.then, notices.other_model(thread, recorded.model)))
         await self._load_ready(thread, "resuming", new=False)
-        if not state.complete:
-            self._tasks.start_soon(thread.complete)
         self.sink.publish(status_note(thread.id, thread.overlay.status))
         return answer
 
@@ -287,8 +285,6 @@ class Threads:
         thread.usage = thread.journal.state.usage.restored()
         thread.inherited_compactions = thread.journal.state.window.compactions
         await self._load_ready(thread, "forking", new=True)
-        if not thread.journal.state.complete:
-            self._tasks.start_soon(thread.complete)
         turns: list[p.Turn] = []
         then: tuple[Notification, ...] = ()
         if not params.exclude_turns:
