@@ -46,7 +46,7 @@ def stored(home: Path) -> Auth | None:
     """The login in `auth.json`, `None` if there is none."""
     try:
         auth = msgspec.json.decode((home / "auth.json").read_bytes(), type=Auth)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return None
     return auth if auth.mode else None
 

@@ -117,7 +117,7 @@ class _Told(msgspec.Struct):
 def _lines(output: str) -> str | None:
     try:
         told = msgspec.json.decode(output, type=_Told)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     seconds = f"{told.metadata.duration_seconds:g}"
     counted = _COUNTED.match(told.output)

@@ -6,6 +6,7 @@ turn is held up by a slow disk.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anyio
@@ -51,4 +52,4 @@ class Workspaces:
 
 def _in_repository(cwd: Path) -> bool:
     """Whether git is worth asking: no process is started for the other folders."""
-    return any((folder / ".git").exists() for folder in (cwd, *cwd.parents))
+    return any(os.path.exists(folder / ".git") for folder in (cwd, *cwd.parents))

@@ -148,7 +148,7 @@ class Method(msgspec.Struct, frozen=True):
         try:
             params: msgspec.Struct = _decoder(self.params).decode(text)
             return params
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # bytes that are no text too
             raise BadRequest(f"Invalid request: {wording.explain(text, self.params, error)}") from None
 
     def check_capability(self, params: msgspec.Struct | None, connection: Connection) -> None:
@@ -187,7 +187,7 @@ def _translate(text: bytes, aliases: Mapping[str, str]) -> bytes:
         return text
     try:
         members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except ValueError:
         return text
     for alias, name in aliases.items():
         if alias in members:

@@ -11,11 +11,11 @@ from engine.errors import BadRequest
 from engine.wording import fault, wrong_type
 
 
-def explain(text: bytes, expected: Any, error: msgspec.DecodeError) -> str:
+def explain(text: bytes, expected: Any, error: ValueError) -> str:
     """The reference's text for JSON that does not decode to a type; the decoder's own when the walk finds no fault."""
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except ValueError:
         return str(error)
     found = fault(expected, value, buffered=True)
     return found.message if found else str(error)
@@ -28,7 +28,7 @@ def by_name(text: bytes, struct: type[msgspec.Struct]) -> bytes:
     """
     try:
         values = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise BadRequest(f"Invalid request: {error}") from None
     if found := fault(struct, values, buffered=True):
         raise BadRequest(f"Invalid request: {found.message}")
@@ -40,6 +40,9 @@ def check_unit(text: bytes) -> None:
 
     :raises BadRequest: for anything else.
     """
-    value = msgspec.json.decode(text) if text else None
+    try:
+        value = msgspec.json.decode(text) if text else None
+    except ValueError as error:
+        raise BadRequest(f"Invalid request: {error}") from None
     if value is not None and value != {}:
         raise BadRequest(f"Invalid request: {wrong_type(value, 'unit').message}")

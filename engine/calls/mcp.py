@@ -175,7 +175,7 @@ def _arguments(text: str) -> msgspec.Raw | None:
         return None
     try:
         return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text)))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         data = text.encode()
         try:
             read(data)

@@ -219,7 +219,7 @@ def _error(body: bytes) -> _Error:
     """The error object of a body; members of a wrong type, or a body that is none, say nothing."""
     try:
         error = msgspec.json.decode(body, type=_Body).error or {}
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _Error()
     texts = {name: value for name in _TEXTS if isinstance(value := error.get(name), str) and value}
     return _Error(**texts)
@@ -229,7 +229,7 @@ def _limit(body: bytes) -> _Limit:
     """What a 429 says of a limit; nothing if any of it is not of its type (observed)."""
     try:
         return msgspec.json.decode(body, type=_LimitBody).error
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _Limit()
 
 

@@ -71,6 +71,13 @@ def test_params_that_are_no_json_are_refused(text: str) -> None:
         METHODS["thread/list"].decode(msgspec.Raw(text.encode("latin-1")))
 
 
+@pytest.mark.parametrize("text", [b'{"threadId":"\xff"}', b'["\xff"]'])
+@pytest.mark.parametrize("method", ["thread/read", "turn/start", "config/mcpServer/reload"])
+def test_params_with_bytes_that_are_no_text_are_refused(method: str, text: bytes) -> None:
+    with pytest.raises(BadRequest, match="Invalid request: 'utf-8' codec"):
+        METHODS[method].decode(msgspec.Raw(text))
+
+
 @pytest.mark.parametrize(
     ("known", "text"),
     [

@@ -140,6 +140,12 @@ def test_strange_bodies_are_told_like_any_other(code: int, body: str) -> None:
     assert failure(code, body).status == code
 
 
+@pytest.mark.parametrize("code", [400, 401, 429, 500, 503])
+def test_bodies_that_are_no_text_too(code: int) -> None:
+    body = b'{"error": {"message": "\xff"}}'
+    assert status.failure(code, {}, body, "http://m", now=datetime.now(UTC)).status == code
+
+
 @pytest.mark.parametrize(("code", "named"), [(401, 401), (502, 502), (500, None)])
 def test_the_notice_of_a_retry_names_the_status_but_for_500(code: int, named: int | None) -> None:
     info = failure(code, "x").reconnect_info

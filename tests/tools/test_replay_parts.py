@@ -233,6 +233,11 @@ def test_what_a_person_looks_for_first(kind: Kind, text: str, shown: str) -> Non
     assert brief(kind, text) == shown
 
 
+@pytest.mark.parametrize(("kind", "text"), [("call", 'x {"cmd":'), ("output", '{"output":')])
+def test_json_nested_too_deep_is_shown_as_it_is(kind: Kind, text: str) -> None:
+    assert brief(kind, text + "[" * 50_000) == text + "[" * 50_000
+
+
 def test_every_kind_of_event_that_is_written_is_told_or_left_out_on_purpose() -> None:
     from rollouts import events as ev
     from rollouts.policy import persisted

@@ -56,7 +56,7 @@ def _call(text: str) -> str:
     name, _, arguments = text.partition(" ")
     try:
         given = msgspec.json.decode(arguments, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
     main = next((key for key in _COMMANDS if key in given), None)
     if main is None:
@@ -89,7 +89,7 @@ def _as_json(text: str) -> tuple[str | None, str]:
         return None, text
     try:
         found = msgspec.json.decode(text, type=_Output)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None, text
     return str(found.metadata.exit_code), found.output
 

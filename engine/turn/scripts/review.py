@@ -63,7 +63,7 @@ def parse(said: str) -> ev.ReviewOutput:
     for candidate in (said, said[said.find("{") : said.rfind("}") + 1]):
         try:
             return msgspec.json.decode(candidate, type=ev.ReviewOutput)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             continue
     return ev.ReviewOutput(findings=(), overall_correctness="", overall_explanation=said, overall_confidence_score=0.0)
 
