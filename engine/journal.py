@@ -64,12 +64,12 @@ class Journal:
             except Conflict as conflict:
                 if conflict.actual < self._end:
                     raise BadRequest("the session file was cut by another program; resume the thread again") from None
-                self._take_in(self.log.read(self._end, conflict.actual), conflict.actual)
+                self._take_in(self._unfolded(conflict.actual), conflict.actual)
             else:
                 self.written = True
                 records = self.log.appended(lines, end)
                 repaired = records[0].offset != self._end
-                self._take_in(self.log.read(self._end, end) if repaired else records, end)
+                self._take_in(self._unfolded(end) if repaired else records, end)
                 return
         raise BadRequest("the session file is being changed by another program; try again")
 
@@ -81,7 +81,7 @@ class Journal:
         """Fold what other writers have appended since."""
         end = self.log.end()
         if end > self._end:
-            self._take_in(self.log.read(self._end, end), end)
+            self._take_in(self._unfolded(end), end)
 
     def sync(self) -> None:
         """Make everything appended so far survive a power cut."""
@@ -97,6 +97,10 @@ class Journal:
             self._first = found.first
             return found
         return Anchor(self.state.end, self._first, checksum(self._last))
+
+    def _unfolded(self, end: int) -> Iterable[Record]:
+        """What others wrote before `end`, a line from its beginning of which only a part was there before."""
+        return self.log.read(self.state.end, end)
 
     def _take_in(self, records: Iterable[Record], end: int) -> None:
         for record in records:

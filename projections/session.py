@@ -116,21 +116,19 @@ class SessionState:
     def apply(self, record: Record) -> codec.Line | codec.BadLine:
         """Fold one line as it stands in the log; returns what it says."""
         line = codec.decode(record.data)
-        if isinstance(line, codec.BadLine) and record.torn:
+        if isinstance(line, codec.BadLine):
+            if not record.torn:
+                self.end = record.end
             return line
         self.end = record.end
-        if isinstance(line, codec.Line):
-            self.facts = self.facts.apply(line.body)
-            self.window.apply(line.body, record.offset)
-            self._apply_turns(line, record)
-        return line
-
-    def _apply_turns(self, line: codec.Line, record: Record) -> None:
+        self.facts = self.facts.apply(line.body)
+        self.window.apply(line.body, record.offset)
         if self.turns is not None:
             try:
                 self.turns.apply(line, record.offset, line_end(record))
             except RowsLost:
                 self.turns = None
+        return line
 
     def adopt(self, other: SessionState) -> None:
         """Take what this state was opened without from another one that covers as much."""
@@ -205,5 +203,14 @@ def _tail(log: Log) -> SessionState:
     if tail.usage is not None:
         state.facts = state.facts.apply(tail.usage)
     state.window = tail.window
-    state.end = end
+    state.end = _folded_end(log, end)
     return state
+
+
+def _folded_end(log: Log, end: int) -> int:
+    """Where a fold of the lines before `end` ends: in front of a torn line that says nothing."""
+    last = next(log.read_back(end, limit=1), None)
+    if last is None or not last.torn:
+        return end
+    (whole,) = log.read(last.offset, end)
+    return last.offset if isinstance(codec.decode(whole.data), codec.BadLine) else end
