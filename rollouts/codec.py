@@ -60,14 +60,16 @@ _ALIASES: Final[dict[str, str]] = {
     "turn_complete": "task_complete",
     "compaction_summary": "compaction",
 }
-_ITEM_EVENTS: Final = (ev.ItemStarted, ev.ItemCompleted)
+_ITEM_EVENTS: Final = frozenset({ev.ItemStarted, ev.ItemCompleted})
 # What 0.125.0 cannot read: our own lines and those of other versions.
-_NOT_COUNTED: Final = (
-    ev.Unknown,
-    ev.EngineEvent,
-    ev.SessionState,
-    ev.ThreadSettingsApplied,
-    ev.McpToolCallProgress,
+_NOT_COUNTED: Final = frozenset(
+    {
+        ev.Unknown,
+        *_TAGGED["engine_event"].values(),
+        ev.SessionState,
+        ev.ThreadSettingsApplied,
+        ev.McpToolCallProgress,
+    }
 )
 # The server's id is dropped where the class allows none; image generation calls need theirs.
 _DROPS_ID: Final = frozenset(
@@ -117,15 +119,15 @@ def decode(raw: bytes) -> Line | BadLine:
             raw.decode()
         except UnicodeDecodeError as error:
             return BadLine(f"not UTF-8: {error.reason} at byte {error.start}")
-    names = _head(raw)
-    cls = _CLASSES.get(names) if names else None
-    if cls is not None and cls not in _LOOKED_INTO:
+    found = _HEAD.match(raw)
+    cls = _WHOLE.get(found.groups()) if found is not None else None
+    if cls is not None:
         try:
             line = _line_decoder(cls)(raw)
         except _UNREADABLE:
             pass  # the envelope below tells a bad payload from a bad line
         else:
-            if names and line.type == names[0]:
+            if line.type == _OUTER[cls]:
                 return Line(line.timestamp, line.payload)
     try:
         envelope = _ENVELOPE.decode(raw)
@@ -195,9 +197,9 @@ def open_json(value: object) -> msgspec.Raw:
 
 def counts(body: ev.Body) -> bool:
     """Does 0.125.0 count this as a parsed line? Implicit turn ids (`rollout-<n>`) depend on it."""
-    if isinstance(body, _ITEM_EVENTS):
-        return not isinstance(body.item, ev.CommandExecutionItem)
-    return not isinstance(body, _NOT_COUNTED)
+    if type(body) in _ITEM_EVENTS:
+        return not isinstance(body.item, ev.CommandExecutionItem)  # type: ignore[union-attr]
+    return type(body) not in _NOT_COUNTED
 
 
 def _head(raw: bytes) -> Names | None:
@@ -264,6 +266,9 @@ _LOOKED_INTO: Final[Mapping[type[msgspec.Struct], Callable[[Any], bool]]] = {
     ev.Compacted: _replaces_whole,
     ev.TurnContext: settings.readable,
 }
+
+# The classes whose lines are decoded straight from the bytes, by what the head says.
+_WHOLE: Final = {groups: cls for groups, names in _KNOWN.items() if (cls := _CLASSES[names]) not in _LOOKED_INTO}
 
 
 def _for_line(body: ev.Body) -> ev.Body:
