@@ -41,5 +41,6 @@ class Errands:
                 result = await work()
             except Exception as error:
                 failed = error
-            self._scopes.pop(key, None)
-            done(result, failed)
+            if self._scopes.get(key) is scope:  # the next turn uses the same keys
+                del self._scopes[key]
+                done(result, failed)
