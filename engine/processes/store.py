@@ -157,7 +157,8 @@ class Store:
     async def start(self, number: int, call_id: str, command: Command) -> Running:
         """Start a command under a reserved id and see for a moment whether it ends at once.
 
-        One that did has an `exit_code` and is not kept. To make room for another, an old one may be ended.
+        One that did has an `exit_code` and is not kept. To make room for another, an old one may be ended. When this is
+        cancelled, so is the command: nobody knows of it yet.
 
         :raises SpawnError: when it cannot be started; the id is free again.
         """
@@ -167,10 +168,16 @@ class Store:
             self._reserved.discard(number)
         self._kept[number] = running
         self._tasks.start_soon(running.run)
-        with anyio.move_on_after(EARLY_EXIT_SECONDS):
-            await running.session.exited.wait()
-        if running.session.exited.is_set():
-            await running.session.finished.wait()
+        try:
+            with anyio.move_on_after(EARLY_EXIT_SECONDS):
+                await running.session.exited.wait()
+            if running.session.exited.is_set():
+                await running.session.finished.wait()
+        except anyio.get_cancelled_exc_class():
+            self._kept.pop(number, None)
+            running.session.kill()
+            raise
+        if running.session.finished.is_set():
             self._kept.pop(number, None)
         else:
             self._prune()

@@ -47,6 +47,17 @@ async def test_a_command_that_ends_at_once_is_not_kept(store: Store) -> None:
         store.get(running.number)
 
 
+async def test_a_start_that_is_given_up_leaves_nothing_behind(store: Store) -> None:
+    async with anyio.create_task_group() as starting:
+        starting.start_soon(start, store, "sleep 100")
+        await anyio.wait_all_tasks_blocked()
+        (running,) = store._kept.values()
+        starting.cancel_scope.cancel()
+    await running.session.finished.wait()
+    with pytest.raises(UnknownProcess):
+        store.get(running.number)
+
+
 async def test_a_yield_takes_what_is_new(store: Store) -> None:
     running = await start(store, "echo one; sleep 0.5; echo two; exit 4")
     first = await store.collect(running, 1)
