@@ -21,7 +21,8 @@ def aborted_marker() -> ev.Message:
 
 
 def complete(turn: Turn, last_message: str | None) -> None:
-    """The model has nothing more to do."""
+    """The model has nothing more to do; what it was to be told it reads in the next turn."""
+    turn.tell_model()
     turn.emit(
         ev.TaskComplete(
             turn_id=turn.id,

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from projections import protocol as p
+from tests.engine.harness import until
 from tests.engine.mocked import Json, Mocked, mocked
 from tests.mock_model import Event, MockModel, completed, created, failed, function_call, message
 
@@ -171,6 +172,25 @@ async def test_what_is_injected_after_a_compaction_comes_behind_the_context(tmp_
         roles = [item["role"] for item in engine.requests[-1].json["input"]]
         assert roles == ["user", "user", "developer", *["user"] * 4]
         assert texts(engine.requests[-1].json) == ["first", "SUMMARY in short", "injected", "too", "second"]
+
+
+async def test_a_command_of_the_user_beside_a_compaction_is_told_after_it(tmp_path: Path, model: MockModel) -> None:
+    say(model, "one")
+    model.play(created(), model.hold("summary"), *message("in short"), completed())
+    say(model, "two")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await engine.play(thread, "first")
+        engine.host.turns.compact(p.ThreadCompactStartParams(thread_id=thread))()
+        await engine.until(model.wait_requests, 2)
+        engine.host.turns.shell(p.ThreadShellCommandParams(thread_id=thread, command="echo beside"))()
+        await until(lambda: "commandExecution" in str(engine.heard("item/completed")))
+        model.release("summary")
+        await until(lambda: len(engine.heard("turn/completed")) == 2)
+        await engine.play(thread, "second")
+        first, summary, command, second = texts(engine.requests[-1].json)
+        assert (first, summary, second) == ("first", "SUMMARY in short", "second")
+        assert "echo beside" in command
 
 
 # --- a smaller model ----------------------------------------------------------------------------------------------
