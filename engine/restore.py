@@ -138,7 +138,6 @@ class Restorer:
             try:
                 return await use(table)
             except RowsLost:
-                self._derived.forget(source.meta.id)
                 if state is not None:
                     state.turns = None
 
@@ -165,9 +164,7 @@ class Restorer:
                 if record.end - pause > step:
                     pause = record.end
                     await anyio.lowlevel.checkpoint()
-        if state.turns is None:
-            self._derived.forget(source.meta.id)
-        elif log.path is not None and not _near(log, stored, state.end):
+        if state.turns is not None and log.path is not None and not _near(log, stored, state.end):
             self._store(source.meta.id, state, state.turns, cover(log, state.end))
         if isinstance(log, SplicedLog):
             self._derived.forget(_estate(source.meta.id))
@@ -214,7 +211,8 @@ class Restorer:
             state.turns = None
             return
         count = len(table.rows)
-        if self._derived.put(thread_id, Checkpoint(anchor, checkpoint.encode(state)), rows, count):
+        since = table.rows.anchor if isinstance(table.rows, StoredTurns) else None
+        if self._derived.put(thread_id, Checkpoint(anchor, checkpoint.encode(state)), rows, count, since=since):
             table.saved(StoredTurns(self._derived, thread_id, anchor, count))
 
     def _checkpoint(self, source: Opened) -> Checkpoint | None:

@@ -16,7 +16,7 @@ class StoredTurns:
     """The `Rows` of a turn table behind a checkpoint. Rows that were added or changed since are held.
 
     Another process may store the thread further on at any time; whatever is read later and does not belong to the
-    anchor any more raises `RowsLost`.
+    anchor any more raises `RowsLost`. Rows that are missing or broken under this very anchor are forgotten then.
 
     :param count: how many rows the index has.
     """
@@ -24,7 +24,7 @@ class StoredTurns:
     def __init__(self, derived: Derived, thread_id: str, anchor: Anchor, count: int) -> None:
         self._derived = derived
         self._thread_id = thread_id
-        self._anchor = anchor
+        self.anchor = anchor
         self._stored = count
         self._count = count
         self._held: dict[int, TurnRow] = {}
@@ -44,9 +44,9 @@ class StoredTurns:
         return rows + [self._held[number] for number in range(edge, stop)]
 
     def find(self, turn_id: str) -> int | None:
-        number = self._derived.turn_number(self._thread_id, self._anchor, turn_id) if self._stored else -1
+        number = self._derived.turn_number(self._thread_id, self.anchor, turn_id) if self._stored else -1
         if number is None:
-            raise RowsLost(f"the turn {turn_id} of {self._thread_id}")
+            raise self._lost(f"the turn {turn_id}")
         if 0 <= number < self._stored:
             return number
         return next((n for n in range(self._stored, self._count) if self._held[n].id == turn_id), None)
@@ -69,10 +69,14 @@ class StoredTurns:
         return sum(row.item_count for row in self)
 
     def _read(self, start: int, stop: int) -> list[TurnRow]:
-        found = self._derived.turns(self._thread_id, self._anchor, start, stop)
+        found = self._derived.turns(self._thread_id, self.anchor, start, stop)
         if len(found) != stop - start:
-            raise RowsLost(f"turns {start} to {stop} of {self._thread_id}")
+            raise self._lost(f"turns {start} to {stop}")
         try:
             return [decode_row(data) for data in found]
-        except msgspec.DecodeError as error:
-            raise RowsLost(str(error)) from error
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._lost(str(error)) from error
+
+    def _lost(self, what: str) -> RowsLost:
+        self._derived.forget(self._thread_id, self.anchor)
+        return RowsLost(f"{self._thread_id}: {what}")

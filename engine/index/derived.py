@@ -6,6 +6,7 @@ The content is bytes whose meaning the projections know; here is only where it l
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
 
@@ -54,6 +55,13 @@ def holds(log: Log, anchor: Anchor) -> bool:
         return False
 
 
+_ANCHOR = "SELECT anchor FROM checkpoints WHERE thread = ?"
+
+
+def _decoded(anchor: bytes) -> Anchor:
+    return msgspec.msgpack.decode(anchor, type=Anchor)
+
+
 class Derived:
     """Checkpoints and turn rows by thread id."""
 
@@ -63,7 +71,7 @@ class Derived:
     def checkpoint(self, thread_id: str) -> Checkpoint | None:
         """The last checkpoint of a thread; the caller asks `holds` before it trusts it."""
         rows = self._store.rows("SELECT anchor, data FROM checkpoints WHERE thread = ?", (thread_id,))
-        return Checkpoint(msgspec.msgpack.decode(rows[0][0], type=Anchor), rows[0][1]) if rows else None
+        return Checkpoint(_decoded(rows[0][0]), rows[0][1]) if rows else None
 
     def put(
         self,
@@ -71,13 +79,24 @@ class Derived:
         checkpoint: Checkpoint,
         turns: Iterable[tuple[int, str, bytes]] = (),
         count: int | None = None,
+        *,
+        since: Anchor | None = None,
     ) -> bool:
         """Keep a checkpoint and, in the same transaction, the turn rows that changed with it.
 
         :param turns: (number from 0, turn id, data) of rows that are new or other than before.
         :param count: how many turns there are now, later rows are dropped; None drops none.
-        :returns: False if it could not be kept now, which costs the next reader some time.
+        :param since: of the checkpoint that these are all the changes from; None: they are all rows there are.
+        :returns: False if it could not be kept now, which costs the next reader some time: the file is locked, or
+            another process has stored rows that these changes do not go on from.
         """
+
+        def fits(db: sqlite3.Connection) -> bool:
+            if since is None:
+                return True
+            stored = db.execute(_ANCHOR, (thread_id,)).fetchone()
+            return stored is not None and since.end <= _decoded(stored[0]).end <= checkpoint.anchor.end
+
         statements: list[Statement] = [
             (
                 "INSERT INTO checkpoints VALUES (?, ?, ?)"
@@ -88,7 +107,7 @@ class Derived:
         if count is not None:
             statements.append(("DELETE FROM turns WHERE thread = ? AND number >= ?", (thread_id, count)))
         statements += [("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?)", (thread_id, *row)) for row in turns]
-        return self._store.write(*statements)
+        return self._store.write(*statements, when=fits)
 
     def turns(self, thread_id: str, anchor: Anchor, start: int, stop: int) -> Sequence[bytes]:
         """Rows of the turns numbered [start, stop), in order; none if the checkpoint has another anchor."""
@@ -122,9 +141,14 @@ class Derived:
             ("INSERT INTO turns SELECT ?, number, turn, data FROM turns WHERE thread = ?", names),
         )
 
-    def forget(self, thread_id: str) -> None:
-        """Drop all that is stored for a thread."""
-        self._store.write(*self._dropped(thread_id))
+    def forget(self, thread_id: str, anchor: Anchor | None = None) -> None:
+        """Drop all that is stored for a thread; with an anchor only if that is the stored one's."""
+
+        def is_meant(db: sqlite3.Connection) -> bool:
+            stored = db.execute(_ANCHOR, (thread_id,)).fetchone()
+            return anchor is None or (stored is not None and _decoded(stored[0]) == anchor)
+
+        self._store.write(*self._dropped(thread_id), when=is_meant)
 
     def _dropped(self, thread_id: str) -> list[Statement]:
         return [(f"DELETE FROM {table} WHERE thread = ?", (thread_id,)) for table in ("checkpoints", "turns")]

@@ -68,11 +68,16 @@ class Store:
         """The rows of a query; none if the file was lost and had to be made anew."""
         return self._guarded(lambda db: db.execute(sql, values).fetchall(), [])
 
-    def write(self, *statements: Statement) -> bool:
-        """Run the statements in one transaction; False if another process held the file too long."""
+    def write(self, *statements: Statement, when: Callable[[sqlite3.Connection], bool] = lambda _: True) -> bool:
+        """Run the statements in one transaction; False if another process held the file too long.
+
+        :param when: asked in the transaction; if it says no, nothing is run and the answer is False, too.
+        """
 
         def work(db: sqlite3.Connection) -> bool:
             with _transaction(db):
+                if not when(db):
+                    return False
                 for sql, values in statements:
                     db.execute(sql, values)
             return True

@@ -65,6 +65,29 @@ def test_turn_rows_are_seen_under_the_checkpoint_they_belong_to_only(tmp_path: P
     assert (tables.turns("t", new, 0, 1), tables.turn_number("t", new, "turn")) == ([b"row"], 0)
 
 
+def test_changes_are_kept_only_on_top_of_rows_they_go_on_from(tmp_path: Path) -> None:
+    tables = derived(tmp_path)
+    first, second, third = (Checkpoint(Anchor(end, 0, 0), b"%d" % end) for end in (100, 200, 300))
+    row = [(0, "turn", b"row")]
+    assert not tables.put("t", second, row, 1, since=first.anchor)  # what they are changes of is gone
+    assert tables.put("t", first, row, 1)
+    assert tables.put("t", third, row, 1, since=first.anchor)
+    assert not tables.put("t", second, row, 1, since=first.anchor)  # somebody was faster
+    assert tables.checkpoint("t") == third
+    assert tables.put("t", third, row, 1, since=second.anchor)  # these changes say more than what is missing
+    assert tables.put("t", second, row, 1)  # all rows there are
+    assert not tables.put("t", third, row, 1, since=third.anchor)
+
+
+def test_only_what_was_meant_is_forgotten(tmp_path: Path) -> None:
+    tables, point = derived(tmp_path), Checkpoint(Anchor(10, 1, 2), b"state")
+    tables.put("t", point)
+    tables.forget("t", Anchor(9, 1, 2))
+    assert tables.checkpoint("t") == point
+    tables.forget("t", point.anchor)
+    assert tables.checkpoint("t") is None
+
+
 def test_an_anchor_holds_while_the_log_only_grows(tmp_path: Path) -> None:
     log = FileLog(tmp_path / "r.jsonl")
     end = log.append(LINES, expected_end=0)

@@ -153,6 +153,34 @@ async def test_all_turns_cost_their_own_lines_and_not_those_between(tmp_path: Pa
     assert read.bytes < 3 * shown + 12 * BLOCK
 
 
+async def test_two_processes_with_the_same_thread_do_not_take_away_what_the_other_has_kept(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    size = write_history(home, 4 * TURNS).stat().st_size
+    await cost(Home(home, home), page(limit=1))
+    async with engine(home, storage=Counted) as one, engine(home, storage=Counted) as other:
+        sides = (one, other)
+        for running in sides:
+            await resume(running)
+        for running in (*sides, *sides):
+            storage = running.host.storage
+            assert isinstance(storage, Counted)
+            storage.start()
+            for step in (page(limit=2), lambda running: running.turn(THREAD), page(limit=2)):
+                await step(running)
+            assert storage.bytes < size / 2
+        answers = [await page(limit=20)(running) for running in sides]
+    assert answers[0] == answers[1]
+    assert answers[0] == await shown_anew(home)
+
+
+async def shown_anew(home: Path) -> p.ThreadTurnsListResponse:
+    """The newest turns as somebody shows them who has the file alone."""
+    for index in home.glob("*.sqlite*"):
+        index.unlink()
+    async with engine(home) as running:
+        return await page(limit=20)(running)  # type: ignore[no-any-return]
+
+
 def lines_of_turns(home: Path) -> list[bytes]:
     (path,) = home.glob("sessions/*/*/*/*.jsonl")
     return [
