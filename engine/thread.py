@@ -206,6 +206,7 @@ class Thread(Kept):
                     self.beside(self.complete)
                 async for action in self._inbox:
                     await self._act(action)
+                await self._act(lambda: self._interrupt("interrupted"))  # a turn that was asked for meanwhile
                 await self.processes.clean()
                 tasks.cancel_scope.cancel()
             await self._operations.closed(self)

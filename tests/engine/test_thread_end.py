@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from engine.errors import BadRequest
-from tests.engine.harness import engine, make_home
+from projections import protocol as p
+from tests.engine.harness import engine, make_home, until
 
 
 @pytest.mark.anyio
@@ -58,3 +59,19 @@ async def test_a_failure_beside_its_turns_neither_ends_a_thread_nor_keeps_it(
             assert await thread.ask(action) == "alive"
             await thread.close()
     assert "something beside its turns failed" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_turn_that_begins_while_its_thread_is_closed_ends_with_it(tmp_path: Path) -> None:
+    async with engine(make_home(tmp_path)) as one:
+        thread = one.host.threads.get(await one.start())
+        one.model.gate = anyio.Event()
+        one.begin(thread.id)
+        await until(lambda: one.sink.of("item/agentMessage/delta"))
+        one.host.turns.compact(p.ThreadCompactStartParams(thread_id=thread.id))()
+        waits_for_the_compaction = one.begin(thread.id)
+        one.host.threads.drop(thread.id)
+        with anyio.fail_after(10):
+            await thread.close()
+        assert one.sink.of("turn/started")[-1].turn.id == waits_for_the_compaction
+        assert (await one.ended(waits_for_the_compaction)).status == "interrupted"
