@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config import Config
+from engine.config import Config, project_root
 from engine.errors import BadRequest
 from projections import protocol as p
 
@@ -59,7 +59,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def discover(config: Config, cwd: Path, extra_user_roots: Sequence[Path] = ()) -> Found:
-    """The skills for a folder; it need not exist."""
+    """The skills for a folder, which need not exist, under this configuration."""
     skills: dict[str, Skill] = {}
     errors: dict[str, Broken] = {}
     for scope, root in _roots(config, cwd, extra_user_roots):
@@ -141,12 +141,11 @@ def _published(skill: Skill) -> p.SkillMetadata:
 
 
 def _roots(config: Config, cwd: Path, extra: Sequence[Path]) -> Iterator[tuple[p.SkillScope, Path]]:
-    root = config.project_root
-    for folder in (cwd, *cwd.parents):
-        if folder == root or root in folder.parents:
-            yield "repo", folder / ".agents" / "skills"
-            if folder / ".codex" != config.home:
-                yield "repo", folder / ".codex" / "skills"
+    for folder in _project(cwd, project_root(cwd, config.project_root_markers)):
+        yield "repo", folder / ".agents" / "skills"
+    for folder in _project(config.cwd, config.project_root):  # where a turn moves, the configuration stays (observed)
+        if folder / ".codex" != config.home:
+            yield "repo", folder / ".codex" / "skills"
     yield "user", config.home / "skills"
     yield "user", Path(os.path.expanduser("~")) / ".agents" / "skills"
     for path in extra:
@@ -154,6 +153,11 @@ def _roots(config: Config, cwd: Path, extra: Sequence[Path]) -> Iterator[tuple[p
     if config.get("skills.bundled.enabled", True):
         yield "system", config.home / "skills" / ".system"
     yield "admin", ADMIN_ROOT
+
+
+def _project(cwd: Path, root: Path) -> Iterator[Path]:
+    """A folder and those it is in, up to the root of the project."""
+    return (folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents)
 
 
 def _files(root: Path, *, follow: bool) -> Iterator[Path]:

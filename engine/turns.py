@@ -10,9 +10,8 @@ from engine import submissions
 from engine.clock import Clock
 from engine.context import user_input
 from engine.errors import BadRequest
-from engine.settings import with_turn
+from engine.settings import Settings, with_turn
 from engine.skills import discover
-from engine.thread import Thread
 from engine.threads import Threads
 from engine.turn.effects import Submission
 from projections import protocol as p
@@ -34,7 +33,7 @@ class Turns:
         thread = self._threads.get(params.thread_id)
         submissions.check_size(params.input)
         settings = with_turn(thread.settings, params, self._threads.cwd)
-        prepare = self._submission(thread, params.input, params.responsesapi_client_metadata)
+        prepare = self._submission(settings, params.input, params.responsesapi_client_metadata)
         turn_id = self._threads.layout.new_id(self._clock.now())
 
         async def begun() -> None:
@@ -54,7 +53,7 @@ class Turns:
         if not params.input:
             raise BadRequest("input must not be empty")
         submissions.check_size(params.input)
-        prepare = self._submission(thread, params.input, params.responsesapi_client_metadata)
+        prepare = self._submission(thread.settings, params.input, params.responsesapi_client_metadata)
 
         async def steered() -> str:
             return await submissions.steer(thread, params.expected_turn_id, await prepare(), self._clock)
@@ -98,10 +97,10 @@ class Turns:
         return lambda: thread.post(lambda: submissions.compact(thread, turn_id, self._clock))
 
     def _submission(
-        self, thread: Thread, given: list[p.UserInput], metadata: dict[str, str] | None
+        self, settings: Settings, given: list[p.UserInput], metadata: dict[str, str] | None
     ) -> Callable[[], Awaitable[Submission]]:
         """Prepares the input when it is its turn, so that what was sent first is there first. Images take a while."""
-        skills = discover(thread.settings.config, thread.settings.cwd).skills if _may_name_skills(given) else ()
+        skills = discover(settings.config, settings.cwd).skills if _may_name_skills(given) else ()
 
         async def prepare() -> Submission:
             if any(isinstance(entry, p.LocalImageUserInput) for entry in given):

@@ -51,9 +51,10 @@ def user_input(
 
 
 def steered(user: Submission) -> Submission:
-    """Input for a turn that runs already: it is shown as the model reads it (observed), without elements and names."""
+    """Input for a turn that runs already: it is shown as the model reads it, without elements and names, and pulls in
+    no skills (both observed)."""
     content = tuple(as_read(user.messages[0]))
-    return msgspec.structs.replace(user, shown=spoken(content), content=content)
+    return msgspec.structs.replace(user, messages=user.messages[:1], shown=spoken(content), content=content)
 
 
 def _parts(given: Sequence[p.UserInput]) -> Iterable[ev.ContentItem]:

@@ -38,6 +38,8 @@ class AgentMessages:
         self._started: str | None = None
         """Plan mode: id of the message that was last shown as started."""
         self._plan_started = False
+        self._plan_told = False
+        """A reply has one plan: that of the first message with one (observed)."""
         self._reset()
 
     def begin(self, item: ev.AgentMessageItem) -> None:
@@ -101,7 +103,7 @@ class AgentMessages:
                 self._words(piece)
             elif kind == "opened":
                 self._start_plan()
-            else:
+            elif not self._plan_told:
                 self._turn.emit(
                     ev.PlanDelta(thread_id=self._thread_id, turn_id=self._turn.id, item_id=self._plan_id, delta=piece)
                 )
@@ -122,8 +124,9 @@ class AgentMessages:
     def _told_plan(self, text: str) -> str:
         """Complete the plan that a message holds; returns the rest of the message."""
         rest, plan = split(text)
-        if plan is not None:
+        if plan is not None and not self._plan_told:
             self._start_plan()
+            self._plan_told = True
             item = ev.PlanItem(id=self._plan_id, text=plan)
             self._turn.emit(ev.ItemCompleted(thread_id=self._thread_id, turn_id=self._turn.id, item=item))
         return rest

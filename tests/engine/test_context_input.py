@@ -191,3 +191,9 @@ def test_steered_input_is_shown_as_the_model_reads_it(tmp_path: Path) -> None:
     urls = (DATA_URL, "https://e.com/a.png")
     assert told.shown == ev.UserMessage(message="see", images=urls)
     assert told.content == (ev.ImageInput(urls[0]), ev.TextInput("see"), ev.ImageInput(urls[1]))
+
+
+def test_steered_input_pulls_in_no_skills(tmp_path: Path) -> None:
+    given = submit({"type": "text", "text": "$one"}, skills=(skill(tmp_path, "one"),))
+    assert len(given.messages) == 2
+    assert steered(given).messages == given.messages[:1]

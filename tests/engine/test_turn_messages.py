@@ -104,6 +104,14 @@ def test_in_plan_mode_a_message_that_is_only_a_plan_is_not_shown() -> None:
     assert world.events(ev.TaskComplete)[0].last_agent_message is None
 
 
+def test_a_reply_tells_of_one_plan() -> None:
+    other = "<proposed_plan>\nother\n</proposed_plan>"
+    world = stream("plan", say(PLAN, "m"), added(EMPTY, "n"), rp.TextDelta(other), say(other, "n"))
+    plans = [event.item.text for event in world.events(ev.ItemCompleted) if isinstance(event.item, ev.PlanItem)]
+    assert plans == ["step\n"]
+    assert world.events(ev.PlanDelta) == []
+
+
 def test_the_last_plan_of_a_message_counts() -> None:
     world = stream("plan", say("<proposed_plan>\none\n</proposed_plan>\n<proposed_plan>\ntwo\n</proposed_plan>", "m"))
     assert world.events(ev.ItemCompleted)[-1].item == ev.PlanItem(id="u-plan", text="two\n")

@@ -1,0 +1,27 @@
+"""What the overrides of turn/start reach besides the request to the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.mocked import mocked
+from tests.mock_model import MockModel
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_skills_are_those_of_the_folder_the_turn_runs_in(tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    file = folder / ".agents" / "skills" / "there" / "SKILL.md"
+    file.parent.mkdir(parents=True)
+    file.write_text("---\nname: there\ndescription: d\n---\n")
+    with MockModel() as model:
+        model.say("fine")
+        async with mocked(tmp_path / "home", model) as engine:
+            thread = await engine.start()
+            await engine.play(thread, "use $there", cwd=str(folder))
+            (request,) = engine.requests
+            pulled_in = request.json["input"][-1]["content"][0]["text"]
+            assert pulled_in.startswith("<skill>\n<name>there</name>")
