@@ -307,8 +307,6 @@ class Thread(Kept):
                 self._start_operation(effect.key, effect.op)
             elif isinstance(effect, Cancel):
                 self._errands.cancel(effect.key)
-        if finish:
-            self.mcp.turn_over()
         if finish or compacted:
             self.keep()
 
@@ -379,6 +377,7 @@ class Thread(Kept):
     def _over_with_turn(self) -> None:
         self._machine = None
         self.kind = None
+        self.mcp.turn_over()
         later, self._later = self._later, []
         for action in later:
             self.post(action)

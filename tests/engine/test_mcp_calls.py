@@ -21,6 +21,7 @@ from engine.model.request import ModelRequest
 from engine.turn.replies import Completed, Created, Headers, ItemDone, StreamEvent
 from projections import protocol as p
 from rollouts import events as ev
+from rollouts.log import LogError
 from tests.engine.harness import CONFIG, Clock, Engine, Recorder, Scripted, make_home, until
 
 PLAIN = str(Path(__file__).with_name("mcp_plain.py"))
@@ -292,6 +293,20 @@ async def test_an_open_question_is_withdrawn_with_its_turn(home: Path) -> None:
             await until(lambda: len(engine.sink.asked) == len(engine.sink.withdrawn))
         await until(lambda: '"action":"cancel"' in log(home).replace(" ", ""))
         assert engine.host.threads.status(thread) == p.IdleThreadStatus()
+
+
+async def test_an_open_question_is_withdrawn_with_a_turn_that_cannot_be_written(home: Path) -> None:
+    async def fails() -> None:
+        raise LogError(home, "no space left")
+
+    async with bench(configure(home, top=ASKING)) as engine:
+        thread = await engine.start()
+        engine.model.replies.append(_call("ask"))
+        turn = engine.begin(thread)
+        await until(lambda: engine.sink.asked)
+        engine.host.threads.get(thread).post(fails)
+        assert (await engine.ended(turn)).status == "failed"
+        await until(lambda: engine.sink.withdrawn)
 
 
 # -- questions of servers
