@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from rollouts.errors import LogError
+
 
 class EngineError(Exception):
     """A command was refused or failed; ``message`` is shown to the client as it is."""
@@ -59,6 +61,15 @@ class StartupError(EngineError):
 def os_reason(error: OSError) -> str:
     """What the system said, as the reference words it: `No such file or directory (os error 2)`."""
     return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
+
+
+def of_the_disk(error: Exception) -> Internal | None:
+    """What a client is told when a file or a folder failed under a command, by its name; None for any other error."""
+    if isinstance(error, LogError):
+        return Internal(str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        return Internal(f"{os.fspath(error.filename)}: {os_reason(error)}")
+    return None
 
 
 class TurnError(Exception):

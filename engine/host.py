@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from engine.catalogs import Catalogs
 from engine.clock import Clock, SystemClock
 from engine.edits import Edits
+from engine.errors import StartupError, os_reason
 from engine.filing import Filing
 from engine.identity import user_agent
 from engine.index import Index
@@ -166,13 +167,21 @@ def open_host(
 
 
 def installation_id(home: Path) -> str:
-    """The id in CODEX_HOME/installation_id, made when there is none."""
+    """The id in CODEX_HOME/installation_id, made when there is none.
+
+    :raises StartupError: it cannot be read or written.
+    """
     path = home / "installation_id"
     try:
         found = path.read_text().strip()
     except (FileNotFoundError, UnicodeDecodeError):
         found = ""
+    except OSError as error:
+        raise StartupError(f"failed to read {path}: {os_reason(error)}") from error
     if not found:
         found = str(uuid4())
-        path.write_text(found)
+        try:
+            path.write_text(found)
+        except OSError as error:
+            raise StartupError(f"failed to write {path}: {os_reason(error)}") from error
     return found

@@ -92,7 +92,10 @@ class Files:
             return None
 
     def look(self, folder: str) -> Seen | None:
-        """What is in a folder, None if there is no such folder."""
+        """What is in a folder, None if there is no such folder.
+
+        :raises OSError: it is there and cannot be read.
+        """
         mtime = self.folder_time(folder)
         self.counters.folders += 1
         folders, rollouts = [], []
@@ -101,9 +104,9 @@ class Files:
                 for entry in entries:
                     if parse_name(entry.name):
                         rollouts.append(entry.name)
-                    elif entry.name.isdecimal() and entry.is_dir():
+                    elif entry.name.isdecimal() and os.path.isdir(entry):
                         folders.append(entry.name)
-        except OSError:
+        except FileNotFoundError:
             return None
         plain = set(rollouts)
         rollouts = [name for name in rollouts if name.removesuffix(".zst") not in plain - {name}]

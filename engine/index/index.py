@@ -170,6 +170,7 @@ class Index:
         """The first `limit` rows of a query as the disk has them now, without bare ones.
 
         :param accept: says whether a row really fits, for what SQL cannot tell.
+        :raises OSError: the folder of all rollouts is there and cannot be read.
         """
         await self._tree.refresh(archived=query.archived)
         looked = await self._look_at_all(query.archived) if query.sort == "updated" else set()
@@ -238,7 +239,10 @@ class Index:
     async def keep_fresh(self, interval: float = 300.0) -> None:
         """Sweep now, every `interval` seconds and soon after `sweep_soon`; runs until it is cancelled."""
         while True:
-            await self.sweep(rest=_REST)
+            try:
+                await self.sweep(rest=_REST)
+            except OSError as error:
+                _LOG.warning("the index is not brought up to date: %s", error)
             self._wanted = anyio.Event()
             await anyio.sleep(min(interval, _PAUSE))
             with anyio.move_on_after(max(0.0, interval - _PAUSE)):

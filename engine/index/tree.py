@@ -6,6 +6,7 @@ folders of a home never seen are looked into only when a page reaches their day.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -27,6 +28,8 @@ _DEPTH = 3
 _ABSENT = -1
 """Modification time of a root that does not exist."""
 
+_LOG = logging.getLogger(__name__)
+
 
 class Tree:
     """The folders of a home."""
@@ -39,7 +42,10 @@ class Tree:
         self._now = now
 
     async def refresh(self, *, archived: bool) -> None:
-        """Find new, changed and lost folders; days never looked into stay so."""
+        """Find new, changed and lost folders; days never looked into stay so.
+
+        :raises OSError: the root cannot be read.
+        """
         root = ARCHIVED if archived else SESSIONS
         folders = self._folders(root)
         if root not in folders:
@@ -53,14 +59,17 @@ class Tree:
         return sorted(self._unlooked(SESSIONS), key=day_of, reverse=True)
 
     async def look(self, folders: Sequence[str]) -> None:
-        """Read what is in these folders, in a worker thread, a few at a time."""
+        """Read what is in these folders, in a worker thread, a few at a time.
+
+        :raises OSError: a root cannot be read. Of a folder below that cannot, things stay as they were known.
+        """
         for start in range(0, len(folders), _STEP):
             step = folders[start : start + _STEP]
             seen = self._now()
             # before the look: what a writer reports while it goes on is not taken for lost
             known = {path: self._rows.in_folder(path) for path in step}
             found = await anyio.to_thread.run_sync(_looks, self._files, step)
-            self._keep(dict(zip(step, found, strict=True)), known, seen)
+            self._keep(found, known, seen)
 
     def _changed(self, path: str, mtime: int, seen: int) -> bool:
         now = self._files.folder_time(path)
@@ -105,5 +114,17 @@ class Tree:
         )
 
 
-def _looks(files: Files, folders: Sequence[str]) -> list[Seen | None]:
-    return [files.look(path) for path in folders]
+def _looks(files: Files, folders: Sequence[str]) -> dict[str, Seen | None]:
+    """What is in these folders, without those that cannot be read."""
+    found: dict[str, Seen | None] = {}
+    for path in folders:
+        try:
+            found[path] = files.look(path)
+        except OSError as error:
+            if path in (SESSIONS, ARCHIVED):
+                raise
+            if isinstance(error, NotADirectoryError):
+                found[path] = None
+            else:
+                _LOG.warning("a folder is left out of the list: %s", error)
+    return found

@@ -10,6 +10,7 @@ from engine.appserver.server import MAX_OPEN_REQUESTS
 from engine.errors import BadRequest, BadValue, Internal
 from engine.notes import Everyone, Notification
 from projections import protocol as p
+from rollouts.errors import LogError
 from tests.appserver.fake_host import serving
 from tests.schema import check_message
 
@@ -177,9 +178,14 @@ async def test_client_metadata_under_either_name(method: str) -> None:
             {"code": -32602, "data": {"input_error_code": "input_too_large"}, "message": "long"},
         ),
         (Internal("disk"), {"code": -32603, "message": "disk"}),
+        (
+            PermissionError(13, "Permission denied", "/home/sessions"),
+            {"code": -32603, "message": "/home/sessions: Permission denied (os error 13)"},
+        ),
+        (LogError("/r.jsonl", "torn", offset=7), {"code": -32603, "message": "/r.jsonl, offset 7: torn"}),
     ],
 )
-async def test_errors_of_the_engine_keep_their_text(error: Exception, told: object) -> None:
+async def test_errors_of_the_engine_and_of_the_disk_keep_their_text(error: Exception, told: object) -> None:
     async def fail(ctx: Context, params: object) -> Reply:
         raise error
 

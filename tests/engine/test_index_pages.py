@@ -205,6 +205,39 @@ async def test_files_in_other_folders_are_not_listed(tmp_path: Path, index: Inde
 
 
 @pytest.mark.anyio
+async def test_a_folder_that_cannot_be_read_takes_no_thread_off_the_list(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = thread(tmp_path, 1).parent.relative_to(tmp_path)
+    thread(tmp_path, 2, after=DAY)
+    assert await ids(index) == [thread_id(2), thread_id(1)]
+    thread(tmp_path, 3)
+    thread(tmp_path, 4, after=DAY)
+    scan = os.scandir
+    closed = {str(tmp_path / day)}
+
+    def scandir(folder: str) -> object:
+        if folder in closed:
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert await ids(index) == [thread_id(4), thread_id(2), thread_id(1)]
+    assert f"Permission denied: '{tmp_path / day}'" in caplog.text
+    closed.clear()
+    assert await ids(index) == [thread_id(number) for number in (4, 2, 3, 1)]
+
+
+@pytest.mark.anyio
+async def test_a_list_is_not_empty_because_its_folder_cannot_be_read(tmp_path: Path, index: Index) -> None:
+    (tmp_path / "sessions").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        await ids(index)
+    (tmp_path / "sessions").unlink()
+    assert await ids(index) == []
+
+
+@pytest.mark.anyio
 async def test_a_file_in_the_folder_of_another_day_is_listed_under_that_day(tmp_path: Path, index: Index) -> None:
     thread(tmp_path, 1, after=DAY)
     path = thread(tmp_path, 2, after=2 * DAY)
