@@ -32,12 +32,14 @@ class Turns:
         """
         thread = self._threads.get(params.thread_id)
         submissions.check_size(params.input)
-        settings = with_turn(thread.settings, params, self._threads.cwd)
-        prepare = self._submission(settings, params.input, params.responsesapi_client_metadata)
+        asked_for = with_turn(thread.settings, params, self._threads.cwd)
+        prepare = self._submission(asked_for, params.input, params.responsesapi_client_metadata)
         turn_id = self._threads.layout.new_id(self._clock.now())
 
         async def begun() -> None:
-            await submissions.begin(thread, turn_id, await prepare(), settings, self._clock)
+            user = await prepare()
+            settings = with_turn(thread.settings, params, self._threads.cwd)  # on top of what was asked for before
+            await submissions.begin(thread, turn_id, user, settings, self._clock)
 
         return turn_id, lambda: thread.post(begun)
 

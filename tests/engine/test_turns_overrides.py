@@ -25,3 +25,14 @@ async def test_skills_are_those_of_the_folder_the_turn_runs_in(tmp_path: Path) -
             (request,) = engine.requests
             pulled_in = request.json["input"][-1]["content"][0]["text"]
             assert pulled_in.startswith("<skill>\n<name>there</name>")
+
+
+async def test_overrides_of_turns_sent_at_once_add_up(tmp_path: Path) -> None:
+    with MockModel() as model:
+        async with mocked(tmp_path / "home", model) as engine:
+            thread = await engine.start()
+            turn = engine.open(thread, effort="high")
+            engine.open(thread, summary="detailed")
+            await engine.ended(turn)
+            settings = engine.host.threads.get(thread).settings
+            assert (settings.effort, settings.summary) == ("high", "detailed")
