@@ -93,8 +93,7 @@ def materialise(log: Log, find: Find) -> Iterator[bytes]:
     :raises LogError: a log cannot be read.
     """
     whole = spliced(log, find, frozenset()) or log
-    for record in whole.read():
-        yield record.data + b"\n"
+    yield from (record.data + b"\n" for record in whole.read() if record.data)
 
 
 def _stand_in(state: SessionState, row: CatalogRow) -> Iterator[ev.Body]:

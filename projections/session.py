@@ -44,8 +44,8 @@ class Facts(msgspec.Struct, frozen=True):
         return self if told is None else msgspec.structs.replace(self, **told(self, body))
 
     def of_fork(self, meta: ev.SessionMeta) -> Facts:
-        """What a fork takes over: not what was said about this thread as such, nor its agent task."""
-        known = metadata.apply(Metadata(), meta)
+        """What a fork takes over: not what was said about this thread as such but for its name, nor its agent task."""
+        known = metadata.apply(Metadata(name=self.metadata.name), meta)
         return msgspec.structs.replace(self, meta=meta, metadata=known, agent_task=None, history_base=None)
 
 

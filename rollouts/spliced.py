@@ -19,7 +19,8 @@ class SplicedLog:
     """`own` up to `head`, `other` up to `end_of_other`, `own` from `tail` on.
 
     :param find: opens the other log anew when it was moved; None: it is gone.
-    :param keep: says by the head of a line of the other log whether it belongs here; others are passed over.
+    :param keep: says by the head of a line of the other log whether it belongs here; others read as blank lines, so
+        that positions stay what they are whoever looks.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class SplicedLog:
             yield from self.own.read(start, min(stop, middle), limit=limit)
         if start < tail and stop > middle:
             records = self._other().read(max(start - middle, 0), min(stop, tail) - middle, limit=limit)
-            yield from (_joined(record, middle) for record in records if self._keep(record.data))
+            yield from (self._joined(record) for record in records)
         if stop > tail:
             records = self.own.read(max(start, tail) - self.shift, stop - self.shift, limit=limit)
             yield from (_moved(record, self.shift) for record in records)
@@ -92,7 +93,7 @@ class SplicedLog:
                 yield _moved(record, self.shift)
         if stop > middle:
             records = self._other().read_back(min(stop, tail) - middle, limit=limit)
-            yield from (_joined(record, middle) for record in records if self._keep(record.data))
+            yield from (self._joined(record) for record in records)
         yield from self.own.read_back(min(stop, middle), limit=limit)
 
     def exists(self) -> bool:
@@ -105,6 +106,13 @@ class SplicedLog:
     def at_home(self, record: Record) -> Record:
         """A record of the own log with its position there."""
         return _moved(record, -self.shift)
+
+    def _joined(self, record: Record) -> Record:
+        """A record of the other log, whose torn last line is followed by others here."""
+        offset, end = record.offset + self.head, record.end + self.head
+        if not self._keep(record.data):
+            return Record(offset, b"", end)
+        return Record(offset, record.data, end, False, record.cut)
 
     def _other(self) -> Log:
         """The other log, found again if its file was moved."""
@@ -122,7 +130,3 @@ class SplicedLog:
 def _moved(record: Record, by: int) -> Record:
     return Record(record.offset + by, record.data, record.end + by, record.torn, record.cut)
 
-
-def _joined(record: Record, by: int) -> Record:
-    """A record of the other log, whose torn last line is followed by others here."""
-    return Record(record.offset + by, record.data, record.end + by, False, record.cut)

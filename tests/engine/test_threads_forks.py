@@ -30,6 +30,7 @@ from rollouts.log import FileLog, Log
 from rollouts.spliced import SplicedLog
 from tests.engine.harness import Engine, engine, make_home, until
 from tests.engine.harness_histories import THREAD, Counted, write_history
+from tests.engine.test_threads_durable import plain
 from tests.projections import logs
 from tools.replaying.materialise import full_lines
 
@@ -313,6 +314,26 @@ async def test_a_thread_that_names_itself_as_its_parent_is_read_as_it_is(home: P
     )
     thread, context = await resumed(home, forked.id)
     assert len(thread.turns) < 40 and context[0]
+
+
+@pytest.mark.parametrize("index", ["kept", "lost"])
+async def test_the_state_of_a_fork_is_the_fold_of_its_log_however_it_was_found(tmp_path: Path, index: str) -> None:
+    home = make_home(tmp_path)
+    write_history(home, 200)
+    async with engine(home) as running:
+        await running.resume(THREAD)
+        await running.host.filing.set_name(p.ThreadSetNameParams(thread_id=THREAD, name="of the source"))
+        patch = p.ThreadMetadataGitInfoUpdateParams(branch="elsewhere")  # the last line is not the fork's
+        await running.host.filing.metadata_update(p.ThreadMetadataUpdateParams(thread_id=THREAD, git_info=patch))
+        forked = await fork(running, exclude_turns=True)
+    if index == "lost":
+        for path in home.glob("*.sqlite*"):
+            path.unlink()
+    async with engine(home) as running:
+        assert len((await running.resume(forked.id)).thread.turns) == 200
+        assert plain(state_of(running, forked.id)) == plain(rebuild(await log_of(home, forked.id)))
+        await running.turn(forked.id)
+        assert plain(state_of(running, forked.id)) == plain(rebuild(await log_of(home, forked.id)))
 
 
 @pytest.mark.parametrize("by_reference", [True, False])
