@@ -66,8 +66,14 @@ class Reviews:
                     thread.record([error], turn_id)
                 return
             await thread.replace()
-            setup = submissions.turn_setup(thread, turn_id, prompt, thread.settings, self._clock)
-            await thread.start(turn_id, thread.settings, "review", lambda turn: review(turn, setup, entered))
+            settings = thread.settings
+            await thread.start(
+                turn_id,
+                settings,
+                "review",
+                lambda: submissions.turn_setup(thread, turn_id, prompt, settings, self._clock),
+                lambda turn, setup: review(turn, setup, entered),
+            )
 
         shown = p.UserMessageThreadItem(id=turn_id, content=[p.TextUserInput(text=hint)])
         turn = p.Turn(id=turn_id, items=[shown], status="inProgress")

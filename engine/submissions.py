@@ -66,8 +66,9 @@ async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settin
     if thread.running:
         await thread.feed(Steer(clock.now(), steered(user)))
         return
-    setup = turn_setup(thread, turn_id, user, settings, clock)
-    await thread.start(turn_id, settings, "regular", lambda turn: regular(turn, setup))
+    await thread.start(
+        turn_id, settings, "regular", lambda: turn_setup(thread, turn_id, user, settings, clock), regular
+    )
 
 
 async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: Clock) -> str:
@@ -89,8 +90,13 @@ async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: 
 async def compact(thread: Thread, turn_id: str, clock: Clock) -> None:
     """Start a turn that only compacts, in place of one that runs. Owner only."""
     await thread.replace()
-    setup = msgspec.structs.replace(turn_setup(thread, turn_id, None, thread.settings, clock), warnings=())
-    await thread.start(turn_id, thread.settings, "compact", lambda turn: compact_turn(turn, setup))
+    await thread.start(
+        turn_id,
+        thread.settings,
+        "compact",
+        lambda: _quiet(turn_setup(thread, turn_id, None, thread.settings, clock)),
+        compact_turn,
+    )
 
 
 async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> None:
@@ -100,10 +106,12 @@ async def shell(thread: Thread, turn_id: str, command: str, clock: Clock) -> Non
     argv = (user_shell(), "-lc", command)
     active = thread.overlay.open_turn_id or thread.turn_id  # a review has an id before its reviewer has begun
     if active is None:
-        setup = turn_setup(thread, turn_id, None, settings, clock)
-        setup = msgspec.structs.replace(setup, warnings=())
         await thread.start(
-            turn_id, settings, "shell", lambda turn: user_shell_turn(turn, setup, command, argv, cwd, policy)
+            turn_id,
+            settings,
+            "shell",
+            lambda: _quiet(turn_setup(thread, turn_id, None, settings, clock)),
+            lambda turn, setup: user_shell_turn(turn, setup, command, argv, cwd, policy),
         )
         return
     op = RunShell(argv=argv, cwd=cwd, timeout_ms=None, sandboxed=False, by_user=True)
@@ -163,6 +171,11 @@ def turn_setup(thread: Thread, turn_id: str, user: Submission | None, settings: 
         show_raw_reasoning=settings.config.show_raw_agent_reasoning,
         warnings=warnings(settings),
     )
+
+
+def _quiet(setup: TurnSetup) -> TurnSetup:
+    """The setup of a turn that says nothing about its settings."""
+    return msgspec.structs.replace(setup, warnings=())
 
 
 def _outgrown(before: ev.TurnContext | None, settings: Settings, tokens: int) -> Outgrown | None:

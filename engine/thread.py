@@ -53,6 +53,7 @@ from engine.turn.effects import (
 )
 from engine.turn.machine import Machine, Script, Turn
 from engine.turn.ops import Op
+from engine.turn.setup import TurnSetup
 from engine.workspaces import Workspaces
 from rollouts import events as ev
 from rollouts.log import LogError
@@ -238,11 +239,22 @@ class Thread(Kept):
         """Run `action` when the running turn is over. Owner only."""
         self._later.append(action)
 
-    async def start(self, turn_id: str, settings: Settings, kind: TurnKind, main: Callable[[Turn], Script]) -> None:
-        """Run a turn with these settings. Owner only; no turn may be open."""
-        self.from_log = self.from_log and self.context is None  # what is known now stays known
+    async def start(
+        self,
+        turn_id: str,
+        settings: Settings,
+        kind: TurnKind,
+        setup: Callable[[], TurnSetup],
+        main: Callable[[Turn, TurnSetup], Script],
+    ) -> None:
+        """Run a turn with these settings. Owner only; no turn may be open.
+
+        :param setup: made here, so that one that fails is a failure of this turn.
+        """
         self.kind = kind
         self._turn_id = turn_id
+        given = setup()
+        self.from_log = self.from_log and self.context is None  # what is known now stays known
         self.mcp.refresh()
         self.turn_settings = settings
         assert self._tasks is not None  # made when the owner starts
@@ -252,7 +264,7 @@ class Thread(Kept):
         if settings.config.feature("apply_patch_streaming_events"):
             turn.follow_patch = PatchStream
         turn.told, self._told = self._told, []
-        self._machine = Machine(turn, main)
+        self._machine = Machine(turn, lambda turn: main(turn, given))
         await self._carry_out(self._machine.start())
 
     def catch_up(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from engine.errors import BadRequest
@@ -91,6 +92,20 @@ async def test_used_up_retries_fail_the_turn_and_not_the_thread(tmp_path: Path, 
         assert (await engine.play(thread)).status == "completed"
         kinds = [kind for kind, _ in engine.lines(thread)]
         assert "error" not in kinds, "the reference keeps no error line in this mode"
+
+
+async def test_a_turn_that_cannot_even_be_set_up_fails_under_its_own_id(tmp_path: Path, model: MockModel) -> None:
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await engine.play(thread)
+        (path,) = tmp_path.glob("sessions/*/*/*/*.jsonl")
+        path.unlink()
+        path.mkdir()
+        turn = engine.open(thread)
+        with anyio.fail_after(10):
+            assert (await engine.ended(turn)).status == "failed"
+        assert engine.heard("error")[-1]["turnId"] == turn
+        assert engine.heard("turn/started")[-1]["turn"]["id"] == turn
 
 
 async def test_silent_retries_of_a_server_error_are_the_clients(tmp_path: Path, model: MockModel) -> None:
@@ -216,12 +231,14 @@ async def test_service_tiers_stay_until_they_are_taken_back(tmp_path: Path, mode
         assert tiers == [None, "priority", "priority", "flex", None, None]
 
 
-async def test_fast_is_suppressed_where_the_feature_is_off(tmp_path: Path, model: MockModel) -> None:
+async def test_fast_is_not_the_tier_threads_begin_with_where_the_feature_is_off(
+    tmp_path: Path, model: MockModel
+) -> None:
     async with mocked(tmp_path, model, 'service_tier = "fast"\nfeatures.fast_mode = false') as engine:
-        thread = await engine.start()
-        await engine.play(thread)
-        await engine.play(thread, serviceTier="fast")
-        assert [request.json.get("service_tier") for request in engine.requests] == [None, None]
+        for more in ({}, {"serviceTier": "fast"}):
+            await engine.play(await engine.start(**more))
+        await engine.play(await engine.start(), serviceTier="fast")
+        assert [request.json.get("service_tier") for request in engine.requests] == [None, None, "priority"]
 
 
 async def test_the_servers_turn_state_is_echoed_within_the_turn(tmp_path: Path, model: MockModel) -> None:
