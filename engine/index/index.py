@@ -172,6 +172,13 @@ class Index:
         :param accept: says whether a row really fits, for what SQL cannot tell.
         :raises OSError: the folder of all rollouts is there and cannot be read.
         """
+        while True:
+            lost = self.store.lost
+            page = await self._page(query, limit, accept)
+            if self.store.lost == lost:
+                return page
+
+    async def _page(self, query: Query, limit: int, accept: Accept) -> list[Listed]:
         await self._tree.refresh(archived=query.archived)
         looked = await self._look_at_all(query.archived) if query.sort == "updated" else set()
         size = limit

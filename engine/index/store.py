@@ -57,6 +57,8 @@ class Store:
         self.path = path
         self._schema = schema
         self._version = version
+        self.lost = 0
+        """How often everything in it was lost since it was opened."""
         self._db = self._opened()
 
     @property
@@ -116,6 +118,7 @@ class Store:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.close()
                 self._db = self._memory() if code in _UNUSABLE else reopen()
+                self.lost += 1
         return work(self._db)
 
     def _opened(self) -> sqlite3.Connection:

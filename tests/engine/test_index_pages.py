@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from engine.index import Bound, Index, Query
 from engine.index.entry import Entry
+from engine.index.rows import Listed, Rows
 from engine.index.tables import FILE_NAME
 from projections.catalog import EMPTY, fold
 from rollouts.layout import Home, meta_id
@@ -226,6 +227,25 @@ async def test_a_folder_that_cannot_be_read_takes_no_thread_off_the_list(
     assert f"Permission denied: '{tmp_path / day}'" in caplog.text
     closed.clear()
     assert await ids(index) == [thread_id(number) for number in (4, 2, 3, 1)]
+
+
+@pytest.mark.anyio
+async def test_a_page_is_whole_although_the_index_is_lost_while_it_is_made(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread(tmp_path, 1)
+    assert await ids(index) == [thread_id(1)]
+    paging = Rows.page
+
+    def broken(self: Rows, query: Query, limit: int) -> list[Listed]:
+        if not index.store.lost:
+            with sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None) as other:
+                other.execute("DROP TABLE files")
+            other.close()
+        return paging(self, query, limit)
+
+    monkeypatch.setattr(Rows, "page", broken)
+    assert await ids(index) == [thread_id(1)]
 
 
 @pytest.mark.anyio
