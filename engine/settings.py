@@ -195,7 +195,7 @@ def with_turn(settings: Settings, params: p.TurnStartParams, server_cwd: Path) -
     if params.approvals_reviewer is not None:
         changes["approvals_reviewer"] = "user" if params.approvals_reviewer == "user" else "auto_review"
     if not isinstance(params.service_tier, UnsetType):
-        changes["service_tier"] = _allowed_tier(params.service_tier, settings.config)
+        changes["service_tier"] = params.service_tier  # features.fast_mode has no say in it here (observed)
     if params.output_schema is not None:
         changes["output_schema"] = Raw(msgspec.json.encode(params.output_schema))
     if params.environments is not None:
@@ -338,10 +338,6 @@ def _with_sandbox(settings: Settings, params: p.TurnStartParams) -> Settings:
     else:
         return settings
     return msgspec.structs.replace(settings, sandbox=sandbox, permissions=profile)
-
-
-def _allowed_tier(tier: str | None, config: Config) -> str | None:
-    return None if tier == "fast" and not config.feature("fast_mode") else tier
 
 
 def _dynamic_tools(params: StartParams) -> tuple[ev.DynamicToolSpec, ...] | None:

@@ -235,7 +235,7 @@ async def test_fast_is_not_the_tier_threads_begin_with_where_the_feature_is_off(
     tmp_path: Path, model: MockModel
 ) -> None:
     async with mocked(tmp_path, model, 'service_tier = "fast"\nfeatures.fast_mode = false') as engine:
-        for more in ({}, {"serviceTier": "fast"}):
+        for more in ({}, {"service_tier": "fast"}):
             await engine.play(await engine.start(**more))
         await engine.play(await engine.start(), serviceTier="fast")
         assert [request.json.get("service_tier") for request in engine.requests] == [None, None, "priority"]
