@@ -260,7 +260,7 @@ def _output(answer: bytes) -> tuple[msgspec.Raw, ...]:
         found = fault(_Compacted, msgspec.json.decode(answer))
         why = str(error) if found is None else f"{found.message} at line 1 column {len(answer)}"
         raise disconnected(why) from error
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # bytes that are no text too
         raise disconnected(str(error)) from error
 
 

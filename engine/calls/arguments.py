@@ -23,7 +23,7 @@ def parse(text: str, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         reason = explain(text.encode(), kind) or str(error)
         raise CallFailed(f"failed to parse function arguments: {reason}") from error
 

@@ -55,7 +55,7 @@ def test_questions_name_what_they_lack() -> None:
         parse(text, RequestUserInputArgs)
 
 
-@pytest.mark.parametrize("text", ["nope", "", '{"a":}'])
+@pytest.mark.parametrize("text", ["nope", "", '{"a":}', pytest.param("[" * 10_000, id="deep")])
 def test_arguments_of_any_kind_must_be_json(text: str) -> None:
     with pytest.raises(CallFailed, match=r"failed to parse function arguments: .* at line 1 column"):
         parse(text, msgspec.Raw)

@@ -294,6 +294,12 @@ async def test_a_provider_compacts_mid_turn_and_the_context_goes_before_the_last
     [
         (400, {"error": {"message": "no"}}, '{"error": {"message": "no"}}'),
         (200, {"nothing": 1}, "stream disconnected before completion: missing field `output` at line 1 column 14"),
+        pytest.param(
+            200,
+            '{"output":' + "[" * 10_000,
+            "stream disconnected before completion: maximum recursion depth exceeded while deserializing an object",
+            id="deep",
+        ),
     ],
 )
 async def test_a_provider_that_fails_leaves_the_history(
