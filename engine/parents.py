@@ -31,13 +31,13 @@ Find = Callable[[str], Log | None]
 
 
 class LostParent(LogError):
-    """What a fork goes on from is gone, or was rewritten."""
+    """What a fork goes on from is gone or was rewritten, or the fork was cut while it was made."""
 
 
 def joined(own: Log, find: Find, seen: frozenset[str] = frozenset()) -> Log:
     """The whole history of a rollout: with its parent's part in place of the stand-in if it is a fork by reference.
 
-    A fork whose parent is lost is read as it is.
+    A fork whose parent is lost is read as it is, and so is one that was cut while it was made.
 
     :raises LogError: the log cannot be read.
     """
@@ -63,18 +63,41 @@ def spliced(own: Log, find: Find, seen: frozenset[str]) -> SplicedLog | None:
 
 
 def _with_parent(own: Log, record: Record, base: ev.HistoryBase, find: Find, seen: frozenset[str]) -> SplicedLog:
-    def open_parent() -> Log | None:
-        parent = None if base.thread_id in seen else find(base.thread_id)
-        return None if parent is None else joined(parent, find, seen | {base.thread_id})
-
-    parent = open_parent()
-    if parent is None:
-        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, is not there")
-    end = base.bytes + (parent.shift if isinstance(parent, SplicedLog) else 0)
-    if end > parent.end() or anchor(parent, end) != base.anchor:
-        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, was rewritten")
     tail = record.end + base.stand_in
-    return SplicedLog(own, record.offset, tail, parent, end, find=open_parent, keep=_belongs)
+    if not _stands_in(own, record, tail):
+        raise LostParent(own.path, f"what stands in for thread {base.thread_id} was cut while it was written")
+
+    def open_parent() -> tuple[Log, int] | None:
+        parent = None if base.thread_id in seen else find(base.thread_id)
+        if parent is None:
+            return None
+        parent = joined(parent, find, seen | {base.thread_id})
+        return parent, base.bytes + (parent.shift if isinstance(parent, SplicedLog) else 0)
+
+    def find_again() -> Log | None:
+        found = open_parent()
+        return found[0] if found is not None and found[1] == end and _begins(*found, base) else None
+
+    found = open_parent()
+    if found is None:
+        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, is not there")
+    parent, end = found
+    if not _begins(parent, end, base):
+        raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, was rewritten")
+    return SplicedLog(own, record.offset, tail, parent, end, find=find_again, keep=_belongs)
+
+
+def _stands_in(own: Log, base: Record, tail: int) -> bool:
+    """Whether the stand-in is there up to its end, and not other lines in its place: it has the time of the base."""
+    if own.end() < tail:
+        return False
+    last = next(own.read_back(tail, limit=_HEAD))
+    return not last.torn and last.data.startswith(base.data.partition(b",")[0])
+
+
+def _begins(parent: Log, end: int, base: ev.HistoryBase) -> bool:
+    """Whether the parent still has what was there when the fork was made."""
+    return end <= parent.end() and anchor(parent, end) == base.anchor
 
 
 def anchor(log: Log, end: int) -> str:

@@ -129,4 +129,3 @@ class SplicedLog:
 
 def _moved(record: Record, by: int) -> Record:
     return Record(record.offset + by, record.data, record.end + by, record.torn, record.cut)
-

@@ -245,6 +245,25 @@ async def test_without_its_parent_a_fork_has_its_context_and_its_own_turns(home:
         assert thread.preview == forked.preview
 
 
+async def test_a_fork_that_was_cut_while_it_was_made_loses_nothing_said_to_it_later(home: Path) -> None:
+    forked = await forked_from(home)
+    assert forked.path is not None
+    path, text = Path(forked.path), Path(forked.path).read_bytes()
+    base = text.index(b"\n", text.index(b"history_base")) + 1
+    for cut in (base, base + 1, (base + len(text)) // 2, len(text) - 1, len(text)):
+        path.write_bytes(text[:cut])
+        async with engine(home) as running:
+            await running.resume(forked.id)
+            turn_id = await running.turn(forked.id)
+        for _ in range(2):
+            async with engine(home) as running:
+                turns = (await running.resume(forked.id)).thread.turns
+                assert turn_id in [turn.id for turn in turns], cut
+                assert cut < len(text) or len(turns) > 40
+                for _ in range(2):
+                    await running.turn(forked.id)
+
+
 async def test_forks_of_forks_show_the_turns_of_all_of_them(home: Path) -> None:
     thread_id, turns = THREAD, 40
     for _ in range(3):
