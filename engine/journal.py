@@ -15,7 +15,7 @@ from engine.index import Anchor, Entry, checksum, cover
 from projections.session import SessionState
 from rollouts import codec, policy
 from rollouts import events as ev
-from rollouts.log import Conflict, Log, Record
+from rollouts.log import Conflict, Log, Moved, Record
 from rollouts.spliced import SplicedLog
 
 
@@ -82,6 +82,17 @@ class Journal:
         end = self.log.end()
         if end > self._end:
             self._take_in(self._unfolded(end), end)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the log is no longer the one that was folded: cut, moved or replaced. It has to be opened anew.
+
+        :raises LogError: the log cannot be looked at.
+        """
+        try:
+            return self.log.end() < self._end
+        except Moved:
+            return True
 
     def sync(self) -> None:
         """Make everything appended so far survive a power cut."""

@@ -192,7 +192,10 @@ class Threads:
     # -- resume
 
     async def resume(self, params: p.ThreadResumeParams, client: Client) -> Answer:
-        """Load a stored thread, or join a loaded one (spec thread-lifecycle 3)."""
+        """Load a stored thread, or join a loaded one (spec thread-lifecycle 3).
+
+        A loaded one whose log was cut, moved or replaced is loaded anew from what is there now.
+        """
         configured.check(params)
         self.index.warm = True
         if params.history is not None:
@@ -203,6 +206,10 @@ class Threads:
         source.check_first()
         async with self._opening.of(source.meta.id):
             thread = self._loaded.get(source.meta.id)
+            if thread is not None and not thread.running and thread.journal.lost:
+                self.drop(thread.id)
+                await thread.close()
+                thread = None
             if thread is None:
                 return await self._resume_cold(source, params, client)
         if params.path is not None:
