@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.journal import Journal
-from engine.parents import Find, anchor, joined, spliced
+from engine.parents import anchor, joined
 from engine.restore import Restorer
 from engine.rollout_files import Opened, check_text, finder
 from engine.storage import Place, Storage
@@ -84,16 +84,6 @@ def _write_reference(
     head = [codec.encode(body, now) for body in (meta, base)]
     after = [codec.encode(body, now) for body in _interruption(log, state)]
     own.append([*head, *stand_in, *after], expected_end=0)
-
-
-def materialise(log: Log, find: Find) -> Iterator[bytes]:
-    """The lines of a fork by reference as a full copy has them, with their line breaks.
-
-    :raises LostParent: the parent is gone, or was rewritten.
-    :raises LogError: a log cannot be read.
-    """
-    whole = spliced(log, find, frozenset()) or log
-    yield from (record.data + b"\n" for record in whole.read() if record.data)
 
 
 def _stand_in(state: SessionState, row: CatalogRow) -> Iterator[ev.Body]:

@@ -42,48 +42,64 @@ def joined(own: Log, find: Find, seen: frozenset[str] = frozenset()) -> Log:
     :raises LogError: the log cannot be read.
     """
     try:
-        return spliced(own, find, seen) or own
+        return _joined(own, find, seen, joined)
     except LostParent as error:
         _LOG.warning("%s: older turns are not shown: %s", own.path, error)
         return own
 
 
-def spliced(own: Log, find: Find, seen: frozenset[str]) -> SplicedLog | None:
-    """A fork by reference with its parent; None if it is none.
+def whole(own: Log, find: Find, seen: frozenset[str] = frozenset()) -> Log:
+    """The same, but nothing of it may be lost; `own` itself if it is no fork by reference.
 
-    :raises LostParent: the parent is gone, or was rewritten.
+    :raises LostParent: a parent is gone, or was rewritten.
     :raises LogError: a log cannot be read.
     """
-    for record in islice(own.read(limit=_HEAD), _NEAR_TOP):
-        if codec.head(record.data) == ("engine_event", "history_base"):
-            line = codec.decode(record.data)
-            if isinstance(line, codec.Line) and isinstance(line.body, ev.HistoryBase):
-                return _with_parent(own, record, line.body, find, seen)
-    return None
+    return _joined(own, find, seen, whole)
 
 
-def _with_parent(own: Log, record: Record, base: ev.HistoryBase, find: Find, seen: frozenset[str]) -> SplicedLog:
-    tail = record.end + base.stand_in
-    if not _stands_in(own, record, tail):
-        raise LostParent(own.path, f"what stands in for thread {base.thread_id} was cut while it was written")
+def _joined(own: Log, find: Find, seen: frozenset[str], join: Callable[[Log, Find, frozenset[str]], Log]) -> Log:
+    """A log with its parent, which `join` makes whole in its turn."""
+    found = _base(own)
+    if found is None:
+        return own
+    record, base = found
 
     def open_parent() -> tuple[Log, int] | None:
         parent = None if base.thread_id in seen else find(base.thread_id)
         if parent is None:
             return None
-        parent = joined(parent, find, seen | {base.thread_id})
+        parent = join(parent, find, seen | {base.thread_id})
         return parent, base.bytes + (parent.shift if isinstance(parent, SplicedLog) else 0)
 
-    def find_again() -> Log | None:
-        found = open_parent()
-        return found[0] if found is not None and found[1] == end and _begins(*found, base) else None
+    return _with_parent(own, record, base, open_parent)
 
+
+def _base(own: Log) -> tuple[Record, ev.HistoryBase] | None:
+    for record in islice(own.read(limit=_HEAD), _NEAR_TOP):
+        if codec.head(record.data) == ("engine_event", "history_base"):
+            line = codec.decode(record.data)
+            if isinstance(line, codec.Line) and isinstance(line.body, ev.HistoryBase):
+                return record, line.body
+    return None
+
+
+def _with_parent(
+    own: Log, record: Record, base: ev.HistoryBase, open_parent: Callable[[], tuple[Log, int] | None]
+) -> SplicedLog:
+    tail = record.end + base.stand_in
+    if not _stands_in(own, record, tail):
+        raise LostParent(own.path, f"what stands in for thread {base.thread_id} was cut while it was written")
     found = open_parent()
     if found is None:
         raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, is not there")
     parent, end = found
     if not _begins(parent, end, base):
         raise LostParent(own.path, f"thread {base.thread_id}, which it goes on from, was rewritten")
+
+    def find_again() -> Log | None:
+        found = open_parent()
+        return found[0] if found is not None and found[1] == end and _begins(*found, base) else None
+
     return SplicedLog(own, record.offset, tail, parent, end, find=find_again, keep=_belongs)
 
 

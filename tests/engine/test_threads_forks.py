@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import forks
-from engine.forks import copied_lines, materialise
-from engine.parents import LostParent
+from engine.forks import copied_lines
+from engine.parents import LostParent, whole
 from engine.rollout_files import finder
 from engine.thread import Thread
 from projections import protocol as p
@@ -32,7 +32,6 @@ from tests.engine.harness import Engine, engine, make_home, until
 from tests.engine.harness_histories import THREAD, Counted, write_history
 from tests.engine.test_threads_durable import plain
 from tests.projections import logs
-from tools.replaying.materialise import full_lines
 
 pytestmark = pytest.mark.anyio
 
@@ -307,21 +306,17 @@ async def test_an_ephemeral_fork_of_a_large_thread_keeps_nothing(home: Path) -> 
     assert len(list(home.glob("sessions/*/*/*/*"))) == 1
 
 
-async def test_a_full_copy_can_be_made_and_needs_the_parent(home: Path) -> None:
+async def test_a_whole_log_needs_the_parent(home: Path) -> None:
     forked = await forked_from(home)
     assert forked.path is not None
     async with engine(home) as running:
-        find = finder(running.host.storage)
-        lines = list(materialise(FileLog(Path(forked.path)), find))
-        assert list(full_lines(FileLog(Path(forked.path)), find)) == lines, "the tool makes the same copy"
-        turns = build_turns(codec.decode(line) for line in lines)
-        assert turns == forked.turns
-        assert b"history_base" not in b"".join(lines)
-        parent = next(home.glob(f"sessions/*/*/*/*{THREAD}.jsonl"))
-        assert list(materialise(FileLog(parent), find)) == parent.read_bytes().splitlines(keepends=True)
-        parent.unlink()
+        find, own = finder(running.host.storage), FileLog(Path(forked.path))
+        assert build_turns(codec.decode(record.data) for record in whole(own, find).read()) == forked.turns
+        parent = FileLog(next(home.glob(f"sessions/*/*/*/*{THREAD}.jsonl")))
+        assert whole(parent, find) is parent
+        parent.path.unlink()
         with pytest.raises(LostParent, match="is not there"):
-            list(materialise(FileLog(Path(forked.path)), find))
+            whole(own, find)
 
 
 async def test_a_thread_that_names_itself_as_its_parent_is_read_as_it_is(home: Path) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 import zstandard
 
+from engine.parents import anchor, joined
+from rollouts.log import FileLog
+from rollouts.spliced import SplicedLog
 from tests.conftest import fixture_rollouts
 from tests.engine.homes import answered, line, meta, place, said, thread_id, write
 from tools.replay import main
@@ -405,14 +408,16 @@ def test_progress_is_only_shown_where_somebody_looks(tmp_path: Path) -> None:
 def child(home: Path, number: int, parent: Path, size: int, own: list[bytes]) -> Path:
     """A fork by reference of the first bytes of another rollout."""
     source = parent.stem[-36:]
-    base = {"type": "history_base", "thread_id": source, "bytes": size, "anchor": "-"}
-    window = line("compacted", {"message": "", "replacement_history": []})
-    head = [
-        meta(thread_id(number), forked_from_id=source),
-        line("engine_event", base),
-        said("stands in for the parent"),
-        window,
-    ]
+    stand_in = said("stands in for the parent") + line("compacted", {"message": "", "replacement_history": []})
+    log = joined(FileLog(parent), {path.stem[-36:]: FileLog(path) for path in parent.parent.iterdir()}.get)
+    base = {
+        "type": "history_base",
+        "thread_id": source,
+        "bytes": size,
+        "anchor": anchor(log, size + (log.shift if isinstance(log, SplicedLog) else 0)),
+        "stand_in": len(stand_in),
+    }
+    head = [meta(thread_id(number), forked_from_id=source), line("engine_event", base), stand_in]
     return write(place(home, thread_id(number)), [*head, *own])
 
 

@@ -11,12 +11,12 @@ import anyio
 import msgspec
 from rich.console import Console
 
+from engine.parents import LostParent, whole
 from rollouts.lines import Record
 from rollouts.log import FileLog, Log, follow, open_log
 from tools.replaying import integrity
 from tools.replaying.difference import changes
 from tools.replaying.entries import Entry, Teller
-from tools.replaying.materialise import LostParent, NotByReference, check_parent, full_lines
 from tools.replaying.points import described, find, state_at
 from tools.replaying.show import Printer, print_changes, print_report, watched
 from tools.replaying.source import Source
@@ -82,11 +82,11 @@ class Program:
     def check(self, until: str | None) -> int:
         """Print what is wrong up to a point; returns `UNSOUND` if anything is."""
         report = integrity.check(self._records(self._stop(until), "checking"))
-        for base in report.bases:
+        if report.bases:
             try:
-                check_parent(base, self._parent)
+                whole(self._log, self._parent)
             except LostParent as error:
-                report.findings.append(integrity.Finding("damage", "lost parent", str(error)))
+                report.findings.append(integrity.Finding("damage", "lost parent", error.reason))
         found = None if self._source.path is None else integrity.misnamed(self._source.path, report)
         if found is not None:
             report.findings.append(found)
@@ -97,7 +97,8 @@ class Program:
         return 0 if report.sound else UNSOUND
 
     def materialise(self, target: Path) -> int:
-        """Write the full copy of a fork by reference; nothing is left behind if that fails.
+        """Write the full copy of a fork by reference, a file that needs no parent: the fork's own meta, the part of the
+        parent that it continues, what was written since. Nothing is left behind if that fails.
 
         :raises Refused: it is none, its parent is gone, or the target is there already.
         """
@@ -106,16 +107,20 @@ class Program:
         aside = target.with_name(f".{target.name}.{os.getpid()}")
         count = 0
         try:
+            full = whole(self._log, self._parent)
+            if full is self._log:
+                raise Refused("no history_base line: the rollout is a full copy already")
             with aside.open("xb") as out:
-                for line in full_lines(self._log, self._parent):
-                    out.write(line)
-                    count += 1
+                for record in full.read():
+                    if record.data:
+                        out.write(record.data + b"\n")
+                        count += 1
                 out.flush()
                 os.fsync(out.fileno())
                 size = out.tell()
             os.link(aside, target)  # unlike a rename, refuses a target that has come meanwhile
-        except (NotByReference, LostParent) as error:
-            raise Refused(str(error)) from error
+        except LostParent as error:
+            raise Refused(error.reason) from error
         except OSError as error:
             raise Refused(f"{target}: {error.strerror}") from error
         finally:
