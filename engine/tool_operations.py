@@ -26,7 +26,7 @@ from engine.patch.plan import Verified
 from engine.patch.turn_diff import TurnDiff
 from engine.permissions.writable import can_write
 from engine.processes import frames
-from engine.processes.buffers import HeadTail, guessed_text
+from engine.processes.buffers import HeadTail, Live, guessed_text
 from engine.processes.environment import command_environment, plain_output
 from engine.processes.frames import Ended, join_streams
 from engine.processes.session import Session, StdinClosed
@@ -138,10 +138,12 @@ async def run_shell(thread: Thread, op: RunShell, report: Callable[[object], Non
     """Run a command to its end."""
     settings = thread.turn_settings
     outputs: dict[Stream, HeadTail] = {"stdout": HeadTail(), "stderr": HeadTail()}
+    live = Live()
 
     def take(stream: Stream, data: bytes) -> None:
         outputs[stream].push(data)
-        report(data)
+        if live.takes(data):
+            report(data)
 
     env = command_environment(settings.config, os.environ, thread.id)
     command = Command(argv=op.argv, cwd=op.cwd, env=env, leave_group=True)

@@ -13,6 +13,9 @@ CHUNK_BYTES = 8192
 CAP_BYTES = 1024 * 1024
 """How much of a command's output is kept: half of it from the start, half from the end (spec tools 9)."""
 
+MAX_CHUNKS = 10_000
+MAX_SHOWN_BYTES = 8 * 1024 * 1024
+
 
 def text(data: bytes) -> str:
     """Output as text; what is not UTF-8 becomes U+FFFD."""
@@ -137,3 +140,22 @@ class HeadTail:
     def data(self) -> bytes:
         """What is kept."""
         return b"".join([*self._head, *self._tail])
+
+
+class Live:
+    """What clients are shown of one command's output as it comes, so that a flood cannot overrun a slow reader.
+
+    At the end they get it as it is kept. The reference stops at the same number of pieces (observed).
+    """
+
+    def __init__(self) -> None:
+        self._chunks = 0
+        self._bytes = 0
+
+    def takes(self, chunk: bytes) -> bool:
+        """Whether a piece is still shown."""
+        if self._chunks == MAX_CHUNKS or self._bytes >= MAX_SHOWN_BYTES:
+            return False
+        self._chunks += 1
+        self._bytes += len(chunk)
+        return True

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from engine.processes.buffers import HeadTail, Utf8Chunks, text
+from engine.processes.buffers import HeadTail, Live, Utf8Chunks, text
 from engine.processes.session import Session, StdinClosed
 from engine.processes.spawn import Command, Stream
 
@@ -25,10 +25,6 @@ PROTECTED = 8
 """This many most recently used commands are never pruned."""
 EARLY_EXIT_SECONDS = 0.15
 """A command that ends within this time counts as one that ended at once (spec tools 2)."""
-MAX_CHUNKS = 10_000
-MAX_SHOWN_BYTES = 8 * 1024 * 1024
-"""How much of one command's output clients are shown as it comes, so that a flood cannot overrun a slow reader; in
-all it is kept like the rest. The reference stops at the same number of pieces (observed)."""
 
 MIN_YIELD_MS = 250
 MAX_YIELD_MS = 30_000
@@ -74,8 +70,7 @@ class Running:
         self._transcript = HeadTail()
         self._unread = HeadTail()
         self._chunks = Utf8Chunks()
-        self._shown_chunks = 0
-        self._shown_bytes = 0
+        self._live = Live()
         self._show: Callable[[bytes], None] | None = None
         self.session = Session(command, self._take)
 
@@ -113,11 +108,8 @@ class Running:
             self._tell(chunk)
 
     def _tell(self, chunk: bytes) -> None:
-        if self._show is None or self._shown_chunks == MAX_CHUNKS or self._shown_bytes >= MAX_SHOWN_BYTES:
-            return
-        self._shown_chunks += 1
-        self._shown_bytes += len(chunk)
-        self._show(chunk)
+        if self._show is not None and self._live.takes(chunk):
+            self._show(chunk)
 
     async def run(self) -> None:
         """Run it to its end; a torn character at the end of its output is passed on as it is."""

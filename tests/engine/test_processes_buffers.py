@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.processes.buffers import HeadTail, Utf8Chunks, guessed_text, text
+from engine.processes.buffers import (
+    MAX_CHUNKS,
+    MAX_SHOWN_BYTES,
+    HeadTail,
+    Live,
+    Utf8Chunks,
+    guessed_text,
+    text,
+)
 
 CHARACTERS = st.text(st.sampled_from("aä€😀\n"), max_size=60)
 
@@ -75,3 +83,9 @@ def test_head_and_tail_are_kept(pieces: list[bytes], cap: int) -> None:
 )
 def test_output_that_is_not_utf8_is_taken_for_western_text_unless_most_of_it_is_utf8(data: bytes, shown: str) -> None:
     assert guessed_text(data) == shown
+
+
+def test_of_a_flood_clients_see_the_beginning() -> None:
+    many, large = Live(), Live()
+    assert [many.takes(b"x") for _ in range(MAX_CHUNKS + 2)] == [True] * MAX_CHUNKS + [False] * 2
+    assert [large.takes(bytes(MAX_SHOWN_BYTES)), large.takes(b"x")] == [True, False]

@@ -9,7 +9,10 @@ from uuid import uuid4
 import anyio
 import pytest
 
+from engine.processes.buffers import CHUNK_BYTES, MAX_SHOWN_BYTES
 from engine.submissions import shell
+from projections import protocol as p
+from tests.engine.harness import until
 from tests.engine.mocked import Mocked, mocked
 from tests.mock_model import MockModel, completed, created, eventually, message
 
@@ -90,3 +93,14 @@ async def test_a_turn_goes_on_until_the_model_has_read_of_a_command_beside_it(tm
         await engine.ended(turn)
         assert len(engine.requests) == 2
         assert "Exit code: 2" in engine.requests[1].json["input"][-1]["content"][0]["text"]
+
+
+async def test_a_flood_of_output_does_not_overrun_clients(tmp_path: Path, model: MockModel) -> None:
+    async with mocked(tmp_path / "home", model) as engine:
+        thread = await engine.start(cwd=str(tmp_path))
+        params = p.ThreadShellCommandParams(thread_id=thread, command=f"head -c {3 * MAX_SHOWN_BYTES} /dev/zero")
+        engine.host.turns.shell(params)()
+        await until(lambda: engine.sink.of("turn/completed"))
+        shown = sum(len(note.delta) for note in engine.sink.of("item/commandExecution/outputDelta"))
+        assert MAX_SHOWN_BYTES <= shown < MAX_SHOWN_BYTES + CHUNK_BYTES
+        assert [status for status, _, _ in ended(engine)] == ["completed"]
