@@ -134,16 +134,11 @@ class Store:
         """The log of a thread, be it there or not yet; raises ValueError if the id is not a UUID."""
         return RecorderLog(self.recorder, thread_id)
 
-    def thread_ids(self) -> Iterator[str]:
-        """Yield the threads by age; a thread is what has a `session_meta` line, as for files."""
-        seen: set[str] = set()
-        for _, thread_id in self.metas():
-            if thread_id not in seen:
-                seen.add(thread_id)
-                yield thread_id
-
     def metas(self, after: int | None = None) -> Iterator[tuple[int, str]]:
-        """Yield (position in the store, thread) of the `session_meta` lines behind a position, oldest first."""
+        """Yield (position in the store, thread) of the `session_meta` lines behind a position, oldest first.
+
+        A thread is what has such a line, as for files; one may have several.
+        """
         while True:
             with _errors("store"):
                 page = self.recorder.select_notifications(

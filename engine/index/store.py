@@ -61,11 +61,6 @@ class Store:
         """How often everything in it was lost since it was opened."""
         self._db = self._opened()
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether the file could not be used, so that nothing outlives the process."""
-        return not self._db.execute("PRAGMA database_list").fetchone()[2]
-
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """The rows of a query; none if the file was lost and had to be made anew."""
         return self._guarded(lambda db: db.execute(sql, values).fetchall(), [])

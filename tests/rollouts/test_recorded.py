@@ -52,7 +52,7 @@ def test_threads_are_apart_and_listed_by_age(store: Store) -> None:
     for thread_id in (TWO, ONE):
         store.log(thread_id).append([META, META, b"{}"], expected_end=0)
     store.log("019db5b4-882e-7f63-98df-000000000003").append([b"no meta"], expected_end=0)
-    assert list(store.thread_ids()) == [TWO, ONE]
+    assert [thread_id for _, thread_id in store.metas()] == [TWO, TWO, ONE, ONE]
     assert store.log(ONE).end() == 3
 
 
@@ -60,7 +60,9 @@ def test_many_threads_are_listed_in_pages(store: Store) -> None:
     ids = [f"019db5b4-882e-7f63-98df-{n:012x}" for n in range(50)]
     for thread_id in ids:
         store.log(thread_id).append([META], expected_end=0)
-    assert list(store.thread_ids()) == ids
+    metas = list(store.metas())
+    assert [thread_id for _, thread_id in metas] == ids
+    assert list(store.metas(metas[20][0])) == metas[21:]
 
 
 def test_long_logs_are_read_in_pages_from_either_end(store: Store) -> None:
