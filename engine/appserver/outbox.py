@@ -44,6 +44,11 @@ class Outbox:
         """Messages not handed out yet."""
         return len(self._waiting)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
     def put(self, message: bytes) -> None:
         """Queue one message; after :meth:`close` or an overflow it is dropped."""
         if self._closed:

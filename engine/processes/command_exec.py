@@ -40,6 +40,10 @@ class Client(Protocol):
     def id(self) -> int:
         """Unique in this process."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was closed."""
+
     def notify(self, method: str, params: object) -> None:
         """Queue a notification to it."""
 
@@ -69,6 +73,8 @@ class Commands:
         """
         _check(params)
         command = await self._command(params)
+        if client.gone:
+            raise BadRequest("the connection was closed")  # nobody would end the command any more
         process_id: object = object() if params.process_id is None else params.process_id
         running = self._running.setdefault(client.id, {})
         if process_id in running:

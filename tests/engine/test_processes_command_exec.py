@@ -29,6 +29,7 @@ class Client:
     def __init__(self, id: int = 1) -> None:
         self.id = id
         self.notes: list[p.CommandExecOutputDeltaNotification] = []
+        self.gone = False
         self.reads = anyio.Event()
         self.reads.set()
         self._more = anyio.Event()
@@ -191,6 +192,14 @@ async def test_a_closed_connection_kills_its_commands_only(commands: Commands) -
         assert (answers, more) == ([], [])
         commands.client_gone(1)
     assert [each.exit_code for each in (*answers, *more)] == [-1, -1]
+
+
+async def test_no_command_begins_for_a_client_that_has_left(commands: Commands, tmp_path: Path) -> None:
+    client = Client()
+    client.gone = True
+    with pytest.raises(BadRequest, match="the connection was closed"):
+        await commands.run(client, params("touch", "here"))
+    assert not (tmp_path / "here").exists()
 
 
 async def test_a_command_waits_for_a_client_that_does_not_read(commands: Commands) -> None:

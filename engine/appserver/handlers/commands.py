@@ -20,6 +20,11 @@ class _Client:
         self.notify = connection.notify
         self._outbox = connection.outbox
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection was closed."""
+        return self._outbox.closed
+
     async def caught_up(self) -> None:
         """Wait until little of what was queued is left. A connection that is gone never gets there."""
         while self._outbox.size > BEHIND:
