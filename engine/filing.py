@@ -42,15 +42,16 @@ class Filing:
         :raises BadRequest: there is no such thread, or it has no file, or not one that can be moved.
         """
         thread_id = check_thread_id(params.thread_id)
-        place = self._storage.find(thread_id)
-        if place is None:
-            raise BadRequest(f"no rollout found for thread id {thread_id}")
-        thread = self._threads.loaded(thread_id)
-        if thread is not None:
-            self._threads.drop(thread_id)
-            await thread.close()
-            self._threads.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
-        self._storage.archive(place)
+        async with self._threads.opening(thread_id):
+            place = self._storage.find(thread_id)
+            if place is None:
+                raise BadRequest(f"no rollout found for thread id {thread_id}")
+            thread = self._threads.loaded(thread_id)
+            if thread is not None:
+                self._threads.drop(thread_id)
+                await thread.close()
+                self._threads.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
+            self._storage.archive(place)
         return Notification("thread/archived", p.ThreadArchivedNotification(thread_id=thread_id), Everyone())
 
     async def unarchive(self, params: p.ThreadUnarchiveParams) -> tuple[p.ThreadUnarchiveResponse, Notification]:

@@ -130,6 +130,10 @@ class Threads:
             closed = p.ThreadClosedNotification(thread_id=thread_id)
             self.sink.publish(Notification("thread/closed", closed, Everyone()))
 
+    def opening(self, thread_id: str) -> anyio.Lock:
+        """Held while a stored thread is loaded or put away, so that neither happens in the middle of the other."""
+        return self._opening.of(thread_id)
+
     def drop(self, thread_id: str) -> None:
         """Take a thread off the list; its owner ends it."""
         self._loaded.pop(thread_id, None)
@@ -204,7 +208,7 @@ class Threads:
             self._check_active_path(params.thread_id, configured.absolute(params.path, self.cwd))
         source = self._builder.source(params.thread_id, params.path)
         source.check_first()
-        async with self._opening.of(source.meta.id):
+        async with self.opening(source.meta.id):
             thread = self._loaded.get(source.meta.id)
             if thread is not None and not thread.running and thread.journal.lost:
                 self.drop(thread.id)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 import zstandard
 
 from engine.errors import BadRequest
 from projections import protocol as p
-from tests.engine.harness import engine, make_home
+from rollouts.log import LogError
+from tests.engine.harness import engine, make_home, until
 from tests.engine.homes import thread, thread_id
 
 
@@ -18,6 +20,28 @@ async def test_a_thread_whose_file_is_linked_in_from_elsewhere_is_not_moved(tmp_
     async with engine(tmp_path) as running:
         with pytest.raises(BadRequest, match="not a file in"):
             await running.host.filing.archive(p.ThreadArchiveParams(thread_id=thread_id(1)))
+
+
+async def test_a_thread_is_not_resumed_while_it_is_put_away(tmp_path: Path) -> None:
+    thread(make_home(tmp_path), 1)
+    async with engine(tmp_path) as running, anyio.create_task_group() as tasks:
+        await running.resume(thread_id(1))
+        may_end = anyio.Event()
+        running.host.threads.get(thread_id(1)).post(may_end.wait)
+
+        async def archive() -> None:
+            await running.host.filing.archive(p.ThreadArchiveParams(thread_id=thread_id(1)))
+
+        async def resume() -> None:
+            with pytest.raises(LogError, match="moved"):
+                await running.resume(thread_id(1))
+
+        tasks.start_soon(archive)
+        await until(lambda: running.host.threads.loaded(thread_id(1)) is None)
+        tasks.start_soon(resume)
+        await anyio.wait_all_tasks_blocked()
+        assert running.host.threads.ids() == []
+        may_end.set()
 
 
 async def test_an_archived_thread_takes_no_name_and_no_memory_mode(tmp_path: Path) -> None:
