@@ -250,15 +250,19 @@ def _add_config_flags(parser: argparse.ArgumentParser, dest: str) -> None:
 def _add_auth_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("websocket authentication")
     group.add_argument("--ws-auth", metavar="MODE", choices=("capability-token", "signed-bearer-token"))
-    group.add_argument("--ws-token-file", metavar="PATH", type=Path)
+    group.add_argument("--ws-token-file", metavar="PATH", type=_absolute)
     group.add_argument("--ws-token-sha256", metavar="HEX")
-    group.add_argument("--ws-shared-secret-file", metavar="PATH", type=Path)
+    group.add_argument("--ws-shared-secret-file", metavar="PATH", type=_absolute)
     group.add_argument("--ws-issuer", metavar="ISSUER")
     group.add_argument("--ws-audience", metavar="AUDIENCE")
     group.add_argument("--ws-max-clock-skew-seconds", metavar="SECONDS", type=_seconds)
 
 
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
+
+
 def _seconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
         raise argparse.ArgumentTypeError(f"`{text}` is no number of seconds")
     return int(text)

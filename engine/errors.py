@@ -60,7 +60,9 @@ class StartupError(EngineError):
 
 def os_reason(error: OSError) -> str:
     """What the system said, as the reference words it: `No such file or directory (os error 2)`."""
-    return f"{os.strerror(error.errno or 0)} (os error {error.errno})"
+    if error.errno is None:
+        return str(error)  # Python's own: the path of a socket is too long
+    return f"{os.strerror(error.errno)} (os error {error.errno})"
 
 
 def of_the_disk(error: Exception) -> Internal | None:

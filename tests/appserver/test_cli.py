@@ -76,11 +76,15 @@ def test_a_server_that_cannot_start_says_why_and_exits_1(
     assert refuse(capsys, SERVER, *args) == (1, f"Error: {text}\n")
 
 
-def test_secrets_that_are_empty_or_short(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_that_are_empty_or_short(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret = home / "secret"
     secret.write_text(" \n")
     code, text = refuse(capsys, SERVER, *WS, *TOKEN, "--ws-token-file", str(secret))
     assert (code, text) == (1, f"Error: websocket auth secret {secret} must not be empty\n")
+    monkeypatch.chdir(home)
+    assert refuse(capsys, SERVER, *WS, *TOKEN, "--ws-token-file", "secret") == (1, text)
     secret.write_text("x" * 31 + "\n")
     code, text = refuse(capsys, SERVER, *WS, *SIGNED, "--ws-shared-secret-file", str(secret))
     assert (code, text) == (1, f"Error: signed websocket bearer secret {secret} must be at least 32 bytes\n")
@@ -100,6 +104,7 @@ WRONG_LINE = [
     (("--listen",), "expected one argument"),
     (("--ws-auth", "foo"), "invalid choice: 'foo'"),
     (("--ws-max-clock-skew-seconds", "-1"), "--ws-max-clock-skew-seconds"),
+    (("--ws-max-clock-skew-seconds", str(1 << 64)), "is no number of seconds"),
     (("--list=stdio://",), "unrecognized arguments"),
 ]
 

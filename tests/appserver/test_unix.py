@@ -177,9 +177,18 @@ async def test_the_socket_of_a_later_server_is_left_alone(path: Path) -> None:
     del later
 
 
-async def test_a_folder_that_cannot_be_made() -> None:
-    with pytest.raises(StartupError, match=r"Not a directory \(os error 20\)"):
-        UnixSocket(Path("/dev/null/x/y.sock"))
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x/y/z.sock", r"^No such file or directory \(os error 2\)$"),
+        ("/dev/null/x.sock", r"^File exists \(os error 17\)$"),
+        ("x" * 200, "^AF_UNIX path too long$"),
+    ],
+)
+async def test_a_path_that_cannot_be_a_socket(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(StartupError, match=reason):
+        UnixSocket(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_on_the_default_path_and_a_proxy_to_it(tmp_path: Path, path: Path) -> None:

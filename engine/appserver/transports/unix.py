@@ -37,7 +37,7 @@ class UnixSocket:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             _clear(path)
             self._socket = _bind(path)
         except OSError as error:
