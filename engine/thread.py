@@ -185,11 +185,7 @@ class Thread(Kept):
 
     async def close(self) -> None:
         """End the owner after what is already posted; a running turn is interrupted first."""
-        if not self._inbox.closed:
-            ended = anyio.Event()
-            self.interrupt(ended.set)
-            await ended.wait()
-            self._inbox.close()
+        self.interrupt(self._inbox.close)
         await self._over.wait()
 
     # -- the owner
@@ -213,6 +209,7 @@ class Thread(Kept):
             await self._operations.closed(self)
             self.journal.log.close()
         finally:
+            self._inbox.close()
             self._over.set()
 
     async def _act(self, action: Action) -> None:

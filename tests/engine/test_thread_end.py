@@ -75,3 +75,16 @@ async def test_a_turn_that_begins_while_its_thread_is_closed_ends_with_it(tmp_pa
             await thread.close()
         assert one.sink.of("turn/started")[-1].turn.id == waits_for_the_compaction
         assert (await one.ended(waits_for_the_compaction)).status == "interrupted"
+
+
+@pytest.mark.anyio
+async def test_a_host_that_fails_ends_though_its_threads_have_no_owners_any_more(tmp_path: Path) -> None:
+    async def fails() -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with engine(make_home(tmp_path)) as one:
+            await one.turn(await one.start())
+            one.host._tasks.start_soon(fails)
+            await anyio.sleep_forever()
+    assert failed.group_contains(RuntimeError, match="a bug")
