@@ -58,6 +58,13 @@ _ENUMS: dict[str, str] = {
     "SummaryText": "ReasoningItemReasoningSummary",
 }
 
+#: The externally tagged enums whose names the schema has in another order than the reference.
+_DECLARED: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("untrusted", "on-failure", "on-request", "never", "granular"): (
+        "untrusted", "on-failure", "on-request", "granular", "never",
+    ),
+}  # fmt: skip
+
 #: Members that are ours alone, and other names of members: they do not count in "with N elements".
 _OURS = frozenset({"clientMetadata", "timeout"})
 
@@ -218,7 +225,8 @@ def _common_name(variants: Sequence[type[msgspec.Struct]]) -> str:
 def _enum(names: Sequence[str], objects: Sequence[type[msgspec.Struct]], value: Any) -> Fault | None:
     """An externally tagged enum: plain names, and names with content as objects of one member."""
     contents = {name: hint for o in objects for name, (_, hint) in _members(o).items()}
-    known = [*names, *contents]
+    known = (*names, *contents)
+    known = _DECLARED.get(known, known)
     if isinstance(value, str):
         return None if value in names else Fault(unknown_variant(value, known))
     if not isinstance(value, dict):
