@@ -60,27 +60,24 @@ def copied_lines(log: Log) -> Iterator[ev.Body]:
         yield from _interrupted(turns.open.id if turns.open.explicit else None)
 
 
-def refer(fork: Journal, source: Opened, known: Journal, storage: Storage, restorer: Restorer, now: str) -> Journal:
+def refer(fork: Journal, source: Journal, storage: Storage, restorer: Restorer, now: str) -> Journal:
     """Let a fork that has nothing yet go on from `source` by reference; its journal from then on.
 
-    :param known: the source's state and catalog entry.
     :param now: time of the lines, RFC 3339.
     :raises LogError: a log cannot be read or written.
     """
     own = fork.log
-    _write_reference(own, fork.meta, source, known.state, known.entry.row, now)
+    _write_reference(own, fork.meta, source, now)
     restorer.inherit(source.meta.id, fork.meta.id)
     whole = Opened(Place(fork.meta.id), joined(own, finder(storage)), fork.meta)
     return fork.onto(whole.log, restorer.open(whole), fork.entry.after(own.read()))
 
 
-def _write_reference(
-    own: Log, meta: ev.SessionMeta, source: Opened, state: SessionState, row: CatalogRow, now: str
-) -> None:
-    log, end = source.log, state.end
-    stand_in = [codec.encode(body, now) for body in _stand_in(state, row)]
-    own_end = end - log.shift if isinstance(log, SplicedLog) else end
-    base = ev.HistoryBase(source.meta.id, own_end, anchor(log, end), _length(own, stand_in))
+def _write_reference(own: Log, meta: ev.SessionMeta, source: Journal, now: str) -> None:
+    log, state = source.log, source.state
+    stand_in = [codec.encode(body, now) for body in _stand_in(state, source.entry.row)]
+    own_end = state.end - log.shift if isinstance(log, SplicedLog) else state.end
+    base = ev.HistoryBase(source.meta.id, own_end, anchor(log, state.end), _length(own, stand_in))
     head = [codec.encode(body, now) for body in (meta, base)]
     after = [codec.encode(body, now) for body in _interruption(log, state)]
     own.append([*head, *stand_in, *after], expected_end=0)

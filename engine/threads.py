@@ -286,9 +286,8 @@ class Threads:
         thread = await self._builder.new(settings, forked_from=source.meta.id)
         try:
             if is_large(source.log):
-                known = self._known(source)
                 now = timestamp(self.clock.now())
-                thread.journal = refer(thread.journal, source, known, self.storage, self.restorer, now)
+                thread.journal = refer(thread.journal, self._known(source), self.storage, self.restorer, now)
             else:
                 thread.journal.append(copied_lines(source.log))
         except Unreadable as error:
@@ -310,6 +309,7 @@ class Threads:
         """What is known of a stored thread, live or not."""
         thread = self._loaded.get(source.meta.id)
         if thread is not None and thread.place == source.place:
+            thread.catch_up()
             return thread.journal
         return self._builder.journal(source, extended=False)
 

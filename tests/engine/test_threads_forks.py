@@ -209,6 +209,17 @@ async def test_the_parent_goes_on_and_the_fork_does_not_notice(home: Path) -> No
     assert (await resumed(home, forked.id))[0].turns == forked.turns
 
 
+@pytest.mark.parametrize("by_reference", [True, False])
+async def test_what_another_program_wrote_to_the_parent_is_in_the_fork(home: Path, by_reference: bool) -> None:
+    async with engine(home) as running:
+        await running.resume(THREAD)
+        with own_file(running, THREAD).path.open("ab") as file:
+            file.write(codec.encode(ev.TaskStarted(turn_id="theirs"), logs.STAMP))
+            file.write(codec.encode(ev.UserMessage(message="from elsewhere", images=()), logs.STAMP))
+            file.write(codec.encode(ev.TaskComplete(turn_id="theirs"), logs.STAMP))
+        assert (await fork(running, by_reference=by_reference)).turns[-1].id == "theirs"
+
+
 @pytest.mark.parametrize("loaded", [True, False])
 async def test_the_parent_may_be_archived_and_brought_back(home: Path, loaded: bool) -> None:
     async with engine(home) as running:
