@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 
 import anyio
@@ -14,6 +15,7 @@ from engine.processes import store as store_module
 from engine.processes.session import StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError
 from engine.processes.store import Running, Store, UnknownProcess, call_yield_ms, poll_yield_ms
+from tests.engine.harness import until
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +42,14 @@ async def start(store: Store, script: str, tty: Size | None = None) -> Running:
     return await store.start(store.reserve(), "call_1", shell(script, tty))
 
 
-async def test_a_command_that_ends_at_once_is_not_kept(store: Store) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command ends before its start has been answered."""
+    monkeypatch.setattr(store_module, "EARLY_EXIT_SECONDS", 0)
+
+
+async def test_a_command_that_ends_at_once_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "EARLY_EXIT_SECONDS", 20)
     running = await start(store, "echo hi; exit 3")
     assert (running.exit_code, running.output) == (3, "hi\n")
     with pytest.raises(UnknownProcess, match=f"^Unknown process id {running.number}$"):
@@ -58,17 +67,21 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(store: Store) -> N
         store.get(running.number)
 
 
-async def test_a_yield_takes_what_is_new(store: Store) -> None:
-    running = await start(store, "echo one; sleep 0.5; echo two; exit 4")
+async def test_a_yield_takes_what_is_new(store: Store, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    running = await start(store, f"echo one; until [ -e {gate} ]; do sleep 0.01; done; echo two; exit 4")
+    await until(lambda: running.output)
     first = await store.collect(running, 1)
+    gate.touch()
     second = await store.collect(running, 20_000)
     assert (first.text, first.exit_code) == ("one\n", None)
     assert (second.text, second.exit_code) == ("two\n", 4)
     assert running.output == "one\ntwo\n"
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_an_end_is_reported_once(store: Store) -> None:
-    running = await start(store, "sleep 0.3")
+    running = await start(store, "true")
     assert store.get(running.number) is running
     await store.collect(running, 20_000)
     with pytest.raises(UnknownProcess):
@@ -88,8 +101,9 @@ async def test_without_terminal_input_is_refused(store: Store) -> None:
         await store.write(running, "\x03")
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_input_to_a_terminal_that_has_just_ended_is_lost(store: Store) -> None:
-    running = await start(store, "sleep 0.3", Size())
+    running = await start(store, "true", Size())
     await running.session.finished.wait()
     await store.write(running, "too late\n")
     assert (await store.collect(running, 1)).exit_code == 0
@@ -113,9 +127,9 @@ async def test_what_cannot_start_frees_its_number(store: Store) -> None:
         store.get(number)
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_the_least_recently_used_command_makes_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_PROCESSES", 10)
-    monkeypatch.setattr(store_module, "EARLY_EXIT_SECONDS", 0)
     first, second, *_ = [await start(store, "sleep 60") for _ in range(10)]
     store.get(first.number)
     await start(store, "sleep 60")
@@ -125,9 +139,9 @@ async def test_the_least_recently_used_command_makes_room(store: Store, monkeypa
     await second.session.finished.wait()
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_command_that_has_ended_makes_room_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_PROCESSES", 10)
-    monkeypatch.setattr(store_module, "EARLY_EXIT_SECONDS", 0)
     first = await start(store, "sleep 60")
     ended = await start(store, "true")
     await ended.session.finished.wait()
