@@ -112,12 +112,15 @@ class Judge:
         self.grants = grants
         self._settings = settings
 
+    @property
+    def _free(self) -> bool:
+        return isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
+
     def command(self, command: Command) -> Verdict:
         """May this command run?"""
         approval, escalation = self._settings.approval_policy, command.escalation
-        free = isinstance(self._settings.sandbox, p.DangerFullAccessSandboxPolicy | p.ExternalSandboxSandboxPolicy)
-        sandboxed = not (free or escalation.wanted)
-        situation = policy.Situation(approval, free, escalation.wanted, escalation.prefix)
+        sandboxed = not (self._free or escalation.wanted)
+        situation = policy.Situation(approval, self._free, escalation.wanted, escalation.prefix)
         match policy.judge(command.argv, situation, self.grants.rules):
             case policy.Allowed(by_rule):
                 return Permit(sandboxed and not by_rule)
@@ -147,13 +150,21 @@ class Judge:
     def patch(self, paths: Sequence[str]) -> Verdict:
         """May these files be written?"""
         settings = self._settings
+        asked = Permit(sandboxed=False, approved=True) if self.grants.allows_files(paths) else Question()
         if settings.approval_policy == "untrusted":
-            return Permit(sandboxed=False) if self.grants.allows_files(paths) else Question()
+            return asked
         if all(can_write(settings.sandbox, str(settings.cwd), path, os.environ.get("TMPDIR")) for path in paths):
             return Permit(sandboxed=True)
         if settings.approval_policy == "never" or not self._may_ask("sandbox_approval"):
             return Refusal(READ_ONLY if isinstance(settings.sandbox, p.ReadOnlySandboxPolicy) else OUTSIDE)
-        return Permit(sandboxed=False) if self.grants.allows_files(paths) else Question()
+        return asked
+
+    def retry_patch(self, permit: Permit) -> Permit | Question | None:
+        """What is needed to write a patch again that the sandbox has stopped; None if nobody may be asked. What was
+        allowed for the session does not count here (observed)."""
+        if self._free or not self._may_ask("sandbox_approval"):
+            return None
+        return permit if permit.approved else Question(reason=RETRY)
 
     def _may_ask(self, kind: str) -> bool:
         policy = self._settings.approval_policy

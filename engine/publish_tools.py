@@ -101,15 +101,17 @@ def _typed(scene: Scene, event: ev.TerminalInteraction) -> Told:
     return [("item/commandExecution/terminalInteraction", note)]
 
 
+def _patch_output(scene: Scene, event: ev.PatchOutput) -> Told:
+    note = p.FileChangeOutputDeltaNotification(
+        thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.call_id, delta=event.text
+    )
+    return [("item/fileChange/outputDelta", note)] if event.text else []
+
+
 def _patched(scene: Scene, event: ev.PatchApplyEnd) -> Told:
-    told: Told = []
-    output = event.stdout + event.stderr
-    if output and event.status != "declined":
-        note = p.FileChangeOutputDeltaNotification(
-            thread_id=scene.thread_id, turn_id=event.turn_id, item_id=event.call_id, delta=output
-        )
-        told.append(("item/fileChange/outputDelta", note))
-    return [*told, *_end(scene, event)]
+    said = "" if event.status == "declined" else event.stdout + event.stderr
+    output = ev.PatchOutput(call_id=event.call_id, turn_id=event.turn_id, text=said)
+    return [*_patch_output(scene, output), *_end(scene, event)]
 
 
 def _patch_updated(scene: Scene, event: ev.PatchApplyUpdated) -> Told:
@@ -152,6 +154,7 @@ TOOLS: Mapping[type, Callable[[Scene, Any], Told]] = {
     ev.PatchApplyEnd: _patched,
     ev.PatchDeclined: _declined_patch,
     ev.PatchApplyUpdated: _patch_updated,
+    ev.PatchOutput: _patch_output,
     ev.TurnDiff: _diff,
     ev.McpToolCallBegin: _begin,
     ev.McpToolCallEnd: _end,

@@ -221,12 +221,13 @@ async def _apply(thread: Thread, op: ApplyPatch) -> Applied:
     def write() -> Applied:
         started = time.monotonic()
         diff.before(op.verified.changes)
+        unwritten = False
         try:
             text, success = apply.apply(op.verified, files.read_text, allowed), True
             diff.applied(op.verified.changes)
         except PatchFailed as failed:
-            text, success = failed.text, False
-        return Applied(text, success, diff.render(), time.monotonic() - started)
+            text, success, unwritten = failed.text, False, failed.unwritten
+        return Applied(text, success, diff.render(), time.monotonic() - started, unwritten)
 
     return await anyio.to_thread.run_sync(write)
 

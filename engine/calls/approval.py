@@ -128,8 +128,38 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
     turn.emit(ev.PatchApplyBegin(call_id=call_id, turn_id=turn.id, auto_approved=not asks, changes=changes))
     if isinstance(verdict, Permit):
         return verdict
-    turn.emit(ev.ApplyPatchApprovalRequest(call_id=call_id, turn_id=turn.id, changes=changes))
-    params = p.FileChangeRequestApprovalParams(thread_id=box.thread_id, turn_id=turn.id, item_id=call_id)
+    decision = yield from _ask_about_patch(box, turn, call_id, verified, verdict)
+    if decision == "acceptForSession":
+        box.judge.grants.allow_files(verified.paths)
+    return Permit(sandboxed=False, approved=True)
+
+
+def approve_patch_retry(
+    box: Toolbox, turn: Turn, call_id: str, verified: Verified, permit: Permit, failure: str
+) -> Script:
+    """A patch could not be written under the sandbox: may it be written without? False if nobody is asked about that.
+
+    :param failure: why it could not; shown before the question
+    :raises CallFailed: somebody said no; the text is for the model.
+    """
+    needed = box.judge.retry_patch(permit)
+    if needed is not None:
+        turn.emit(ev.PatchOutput(call_id=call_id, turn_id=turn.id, text=failure))
+    if isinstance(needed, Question):
+        yield from _ask_about_patch(box, turn, call_id, verified, needed)
+    return needed is not None
+
+
+def _ask_about_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified, question: Question) -> Script:
+    """Ask about a patch; the result is the decision, some kind of yes.
+
+    :raises CallFailed: the answer is no.
+    """
+    changes = verified.changes
+    turn.emit(ev.ApplyPatchApprovalRequest(call_id=call_id, turn_id=turn.id, changes=changes, reason=question.reason))
+    params = p.FileChangeRequestApprovalParams(
+        thread_id=box.thread_id, turn_id=turn.id, item_id=call_id, reason=question.reason
+    )
     answer: p.FileChangeRequestApprovalResponse = yield Run(Ask("item/fileChange/requestApproval", params))
     if answer.decision in ("decline", "cancel"):
         failed = isinstance(answer, PatchAnswerFailed)
@@ -150,9 +180,7 @@ def approve_patch(box: Toolbox, turn: Turn, call_id: str, verified: Verified) ->
         )
         turn.show_diff()
         raise CallFailed(PATCH_REJECTED)
-    if answer.decision == "acceptForSession":
-        box.judge.grants.allow_files(verified.paths)
-    return Permit(sandboxed=False)
+    return answer.decision
 
 
 def _decided(turn: Turn, call_id: str, kind: str, decision: str) -> Script:

@@ -89,6 +89,8 @@ class Applied(msgspec.Struct, frozen=True):
     success: bool
     diff: str | None
     seconds: float
+    unwritten: bool = False
+    """It failed because a file could not be written, as when a sandbox does not let it."""
 
 
 class ReadImage(Op, frozen=True):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.approvals import Permit
-from engine.calls.approval import approve_patch
+from engine.calls.approval import approve_patch, approve_patch_retry
 from engine.calls.arguments import parse
 from engine.calls.ops import Applied, ApplyPatch, VerifyPatch
 from engine.patch.plan import Verified
 from engine.turn.machine import Run, Script, Turn
+from engine.turn.replies import CallFailed
 from rollouts import events as ev
 
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ def apply_patch_function(box: Toolbox, turn: Turn, call: ev.FunctionCall) -> Scr
 
 
 def apply_patch(box: Toolbox, turn: Turn, call_id: str, text: str, cwd: str, *, warning: str | None = None) -> Script:
-    """Check, ask if needed, write, show.
+    """Check, ask if needed, write, show; what cannot be written under a sandbox may be allowed without.
 
     :param warning: what the model is told of a patch that passed the check.
+    :raises CallFailed: it does not fit, may not be written, or could not be.
     """
     verified: Verified = yield Run(VerifyPatch(text, cwd))
     if warning is not None:
         turn.beside.append(ev.Message(role="user", content=(ev.InputText(warning),)))
     permit: Permit = yield from approve_patch(box, turn, call_id, verified)
     applied: Applied = yield Run(ApplyPatch(turn.id, verified, permit.sandboxed))
+    if applied.unwritten and (yield from approve_patch_retry(box, turn, call_id, verified, permit, applied.text)):
+        applied = yield Run(ApplyPatch(turn.id, verified, sandboxed=False))
     turn.tell_beside()
     turn.emit(
         ev.PatchApplyEnd(
@@ -59,6 +63,8 @@ def apply_patch(box: Toolbox, turn: Turn, call_id: str, text: str, cwd: str, *, 
     )
     turn.diff = applied.diff
     turn.show_diff()
+    if not applied.success:
+        raise CallFailed(output(applied))
     return output(applied)
 
 

@@ -23,11 +23,13 @@ class PatchFailed(Exception):
     """A verified patch could not be applied; the files are as before.
 
     :param text: what went wrong, with a final newline; output of the call beside exit code 1.
+    :param unwritten: a file could not be written.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, unwritten: bool = False) -> None:
         super().__init__(text)
         self.text = text
+        self.unwritten = unwritten
 
 
 def everywhere(path: str) -> bool:
@@ -51,7 +53,8 @@ def apply(verified: Verified, read: Reader, allowed: Callable[[str], bool] = eve
         try:
             done.take(step)
         except _Stopped as stopped:
-            raise PatchFailed(f"{stopped} {step.path}\n{done.undo(others=number > 0)}") from stopped
+            text = f"{stopped} {step.path}\n{done.undo(others=number > 0)}"
+            raise PatchFailed(text, isinstance(step, Write)) from stopped
     return planned.summary
 
 

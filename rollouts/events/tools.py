@@ -134,6 +134,14 @@ class PatchApplyUpdated(EventMsg, frozen=True):
     changes: dict[str, FileChange]
 
 
+class PatchOutput(EventMsg, frozen=True):
+    """Ours: what an attempt to apply a patch said that was not the last one."""
+
+    call_id: str
+    turn_id: str
+    text: str
+
+
 class PatchApplyEnd(EventMsg, frozen=True, kw_only=True):
     """A patch was applied, failed or was declined."""
 
@@ -335,6 +343,7 @@ __all__ = [
     "PatchApplyBegin",
     "PatchApplyEnd",
     "PatchApplyUpdated",
+    "PatchOutput",
     "TerminalInteraction",
     "UpdateFile",
     "ViewImageToolCall",
