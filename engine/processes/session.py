@@ -2,7 +2,7 @@
 
 Whoever starts a session owns it: `run` must be running as a task of theirs for as long as the command lives, and
 cancelling that task kills the command with all its children. When `run` returns, the process is reaped and every
-descriptor is closed, whatever happened.
+descriptor is closed, whatever happened; one that cannot be killed is left to itself after a while.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from engine.processes.spawn import Command, Size, Stream, kill_group, set_size, 
 
 TRAILING_SECONDS = 0.1
 """How long output may still come after a command has ended (spec tools 2)."""
+
+UNKILLABLE_SECONDS = 5.0
+"""How long a command that was killed may take to end: one of another user (`sudo`) or that waits for a disk may not."""
 
 _END_OF_INPUT = b"\n\x04"
 
@@ -192,11 +195,13 @@ class Session:
         with anyio.CancelScope(shield=True):
             if not self.exited.is_set():
                 kill_group(self.pid)
-                await anyio.wait_readable(self._pidfd)
-                self._note_exit()
+                with anyio.move_on_after(UNKILLABLE_SECONDS):
+                    await anyio.wait_readable(self._pidfd)
+                    self._note_exit()
             elif not self.command.leave_group:
                 kill_group(self.pid)
-            self._spawned.process.wait()
+            if self.exited.is_set():
+                self._spawned.process.wait()
             self._drop_stdin()
             for fd in {*self._spawned.outputs.values(), self._pidfd}:
                 anyio.notify_closing(fd)

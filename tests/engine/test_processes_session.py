@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from engine.processes import session as session_module
 from engine.processes.session import NoTerminal, Session, StdinClosed
 from engine.processes.spawn import Command, Size, SpawnError, Stream
 
@@ -147,10 +148,8 @@ async def test_a_terminal_has_a_size_that_can_change() -> None:
 
 
 async def test_a_terminal_controls_its_command() -> None:
-    async with running(shell("tty; trap 'echo interrupted; exit 9' INT; echo ready; sleep 60", tty=Size())) as (
-        session,
-        seen,
-    ):
+    waiting = "tty; trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.01; done"
+    async with running(shell(waiting, tty=Size())) as (session, seen):
         await seen.until(b"ready")
         await session.write(b"\x03")
     assert seen.of("stdout").startswith(b"/dev/")
@@ -197,7 +196,8 @@ async def test_what_cannot_be_started_says_why(argv: tuple[str, ...], cwd: str, 
 
 
 async def test_output_that_trails_the_end_is_still_seen() -> None:
-    _, seen = await finished(shell("(sleep 0.03; echo late) & echo hi"))
+    async with running(shell("(sleep 0.03; echo late) & echo hi"), trailing=20) as (_, seen):
+        pass
     assert seen.of("stdout") == b"hi\nlate\n"
 
 
@@ -245,6 +245,22 @@ async def test_cancelling_kills_all_and_reaps(tty: Size | None) -> None:
         session.kill()
     assert await dies(int(seen.of("stdout")))
     assert not Path(f"/proc/{session.pid}").exists()
+
+
+async def test_a_command_that_cannot_be_killed_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "kill_group", lambda *_: None)
+    monkeypatch.setattr(session_module, "UNKILLABLE_SECONDS", 0.01)
+    with anyio.fail_after(10):
+        async with running(shell("exec sleep 600")) as (session, _):
+            async with anyio.create_task_group() as tasks:
+                again = Session(shell("exec sleep 600"), lambda stream, data: None)
+                tasks.start_soon(again.run)
+                await anyio.wait_all_tasks_blocked()
+                tasks.cancel_scope.cancel()
+            assert again.finished.is_set() and again.exit_code is None
+            for each in (session, again):
+                os.kill(each.pid, signal.SIGKILL)
+    again._spawned.process.wait()
 
 
 async def test_many_commands_in_every_state_leave_nothing_behind() -> None:
