@@ -84,7 +84,8 @@ def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credent
     if bearer := _key(provider, environ) or provider.experimental_bearer_token or login.bearer:
         headers["authorization"] = f"Bearer {bearer}"
     pairs = [quote(f"{key}={text}", safe=_QUERY_SAFE) for key, text in (provider.query_params or {}).items()]
-    headers = {name: value for name, value in headers.items() if _sendable(name, value)}
+    # Blanks around a value are no part of it in HTTP; the client library refuses them, as in a key that was pasted.
+    headers = {name: value.strip(" \t") for name, value in headers.items() if _sendable(name, value)}
     return Endpoint(
         base=(provider.base_url or (_CHATGPT_URL if login.chatgpt else _OPENAI_URL)).rstrip("/"),
         headers=headers,

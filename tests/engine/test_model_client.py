@@ -212,6 +212,14 @@ async def test_headers_that_http_does_not_allow_are_left_out() -> None:
     assert seen.headers["x-c"].encode("latin-1").decode() == "ä" and seen.headers["x-d"] == "d"
 
 
+async def test_blanks_around_a_header_as_in_a_pasted_key_do_not_fail_the_request() -> None:
+    with MockModel() as model:
+        model.say("ok")
+        await play(model, experimental_bearer_token="key \t", http_headers={"x-a": " \ta"})
+        (seen,) = model.requests
+    assert (seen.headers["authorization"], seen.headers["x-a"]) == ("Bearer key", "a")
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 async def test_nobody_listens(retries: int) -> None:
     with MockModel() as model:
