@@ -145,8 +145,9 @@ class Threads:
 
     async def close(self) -> None:
         """Interrupt what runs and close all logs."""
-        for thread in list(self._loaded.values()):
-            await thread.close()
+        async with anyio.create_task_group() as closing:  # each may take a while to end its commands
+            for thread in self._loaded.values():
+                closing.start_soon(thread.close)
         self._loaded.clear()
 
     # -- start

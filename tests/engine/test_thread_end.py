@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from engine.errors import BadRequest
+from engine.thread import Thread
 from projections import protocol as p
 from tests.engine.harness import engine, make_home, until
 
@@ -88,3 +89,22 @@ async def test_a_host_that_fails_ends_though_its_threads_have_no_owners_any_more
             one.host._tasks.start_soon(fails)
             await anyio.sleep_forever()
     assert failed.group_contains(RuntimeError, match="a bug")
+
+
+@pytest.mark.anyio
+async def test_threads_are_closed_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closing, all_at_once, close = set[str](), anyio.Event(), Thread.close
+
+    async def close_with_the_others(thread: Thread) -> None:
+        closing.add(thread.id)
+        if len(closing) == 3:
+            all_at_once.set()
+        await all_at_once.wait()
+        await close(thread)
+
+    async with engine(make_home(tmp_path)) as one:
+        for _ in range(3):
+            await one.start()
+        monkeypatch.setattr(Thread, "close", close_with_the_others)
+        with anyio.fail_after(10):
+            await one.host.threads.close()
