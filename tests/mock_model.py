@@ -111,6 +111,12 @@ def delta(text: str, item_id: str = "msg_1") -> Event:
     return {"type": "response.output_text.delta", "item_id": item_id, "delta": text}
 
 
+def begun(text: str, item_id: str = "msg_1") -> list[Event]:
+    """The events of an assistant message that goes on."""
+    item: Event = {"type": "message", "role": "assistant", "id": item_id, "content": []}
+    return [added(item), delta(text, item_id)]
+
+
 def message(text: str, item_id: str = "msg_1", deltas: tuple[str, ...] = ()) -> list[Event]:
     """The events of an assistant message; announced and streamed if there are `deltas`."""
     item: Event = {"type": "message", "role": "assistant", "id": item_id}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.harness import until
 from tests.engine.mocked import Mocked, mocked
-from tests.mock_model import MockModel, eventually
+from tests.mock_model import MockModel
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +35,7 @@ async def test_a_look_at_a_command_is_told_even_when_it_has_ended_and_once_only_
         await engine.play(thread)
         (item,) = [told["item"] for told in engine.heard("item/started") if told["item"]["id"] == "slow"]
         (tmp_path / "go").touch()
-        await engine.until(
-            lambda: eventually(lambda: any(told["item"]["id"] == "slow" for told in engine.heard("item/completed")))
-        )
+        await until(lambda: any(told["item"]["id"] == "slow" for told in engine.heard("item/completed")))
         for _ in range(2):
             model.call("write_stdin", {"session_id": int(item["processId"])})
         model.say("it is over")

@@ -12,15 +12,15 @@ import pytest
 
 from engine.errors import BadRequest
 from projections import protocol as p
+from tests.engine.harness import until
 from tests.engine.mocked import Json, Mocked, mocked
 from tests.mock_model import (
     Drop,
     MockModel,
+    begun,
     completed,
     created,
-    delta,
     done,
-    eventually,
     function_call,
     message,
 )
@@ -48,7 +48,7 @@ def said(body: Json) -> list[str]:
 
 async def heard(engine: Mocked, method: str, count: int = 1) -> None:
     """Wait until clients have heard of something."""
-    await engine.until(lambda: eventually(lambda: len(engine.sink.of(method)) >= count))
+    await until(lambda: len(engine.sink.of(method)) >= count)
 
 
 async def steer(engine: Mocked, thread: str, turn: str, text: str, **more: Any) -> str:
@@ -61,7 +61,7 @@ async def steer(engine: Mocked, thread: str, turn: str, text: str, **more: Any) 
 
 
 async def test_a_broken_reply_is_asked_for_again(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), *message("whole", "msg_1"), delta("hal", "msg_2"), Drop())
+    model.play(created(), *message("whole", "msg_1"), *begun("hal", "msg_2"), Drop())
     model.say("after")
     async with mocked(tmp_path, model, stream_max_retries=1) as engine:
         thread = await engine.start()
@@ -176,7 +176,7 @@ async def test_limits_inside_an_http_stream_are_ignored(tmp_path: Path, model: M
 
 
 async def test_metadata_of_a_steer_replaces_that_of_the_start(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), delta("a"), model.hold(), *message("first"), completed())
+    model.play(created(), *begun("a"), model.hold(), *message("first"), completed())
     model.say("second")
     model.say("third")
     async with mocked(tmp_path, model) as engine:
@@ -195,7 +195,7 @@ async def test_metadata_of_a_steer_replaces_that_of_the_start(tmp_path: Path, mo
 
 
 async def test_a_steer_without_metadata_keeps_that_of_the_start(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), delta("a"), model.hold(), *message("first"), completed())
+    model.play(created(), *begun("a"), model.hold(), *message("first"), completed())
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
         turn = engine.open(thread, "one", responsesapiClientMetadata={"a": "1"})
@@ -289,7 +289,7 @@ async def test_empty_input_is_an_error_that_begins_no_turn(tmp_path: Path, model
 
 
 async def test_empty_input_does_not_harm_a_running_turn(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), delta("a"), model.hold(), *message("first"), completed())
+    model.play(created(), *begun("a"), model.hold(), *message("first"), completed())
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
         turn = engine.open(thread)
@@ -303,7 +303,7 @@ async def test_empty_input_does_not_harm_a_running_turn(tmp_path: Path, model: M
 
 
 async def test_a_start_during_a_turn_joins_it(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), delta("a"), model.hold(), *message("first"), completed())
+    model.play(created(), *begun("a"), model.hold(), *message("first"), completed())
     model.say("second")
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
@@ -320,7 +320,7 @@ async def test_a_start_during_a_turn_joins_it(tmp_path: Path, model: MockModel) 
 
 
 async def test_a_steer_for_another_turn_is_refused(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), delta("a"), model.hold(), *message("first"), completed())
+    model.play(created(), *begun("a"), model.hold(), *message("first"), completed())
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
         with pytest.raises(BadRequest, match="no active turn to steer"):
@@ -337,7 +337,7 @@ async def test_a_steer_for_another_turn_is_refused(tmp_path: Path, model: MockMo
 
 
 async def test_an_interrupt_ends_the_stream_and_the_turn(tmp_path: Path, model: MockModel) -> None:
-    model.play(created(), *message("whole", "msg_1"), delta("hal", "msg_2"), model.hold())
+    model.play(created(), *message("whole", "msg_1"), *begun("hal", "msg_2"), model.hold())
     async with mocked(tmp_path, model) as engine:
         thread = await engine.start()
         turn = engine.open(thread)

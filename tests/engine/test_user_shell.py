@@ -14,7 +14,7 @@ from engine.submissions import shell
 from projections import protocol as p
 from tests.engine.harness import until
 from tests.engine.mocked import Mocked, mocked
-from tests.mock_model import MockModel, completed, created, eventually, message
+from tests.mock_model import MockModel, completed, created, message
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ async def run(engine: Mocked, thread_id: str, command: str) -> None:
 
     thread.post(begin)
     told = "item/commandExecution/outputDelta"
-    await engine.until(lambda: eventually(lambda: len(engine.sink.of(told)) >= 1))
+    await until(lambda: engine.sink.of(told))
 
 
 def ended(engine: Mocked) -> list[tuple[str, object, object]]:
@@ -55,7 +55,7 @@ async def interrupt(engine: Mocked, thread_id: str) -> None:
 
 
 async def told(engine: Mocked, count: int = 1) -> None:
-    await engine.until(lambda: eventually(lambda: len(ended(engine)) >= count))
+    await until(lambda: len(ended(engine)) >= count)
 
 
 async def test_an_interrupt_ends_a_command_and_the_model_hears_of_it(tmp_path: Path, model: MockModel) -> None:

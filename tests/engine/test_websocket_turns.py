@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from projections import protocol as p
+from tests.engine.harness import until
 from tests.engine.mocked import Json, Mocked, mocked
-from tests.mock_model import Drop, MockModel, completed, created, delta, eventually, message
+from tests.mock_model import Drop, MockModel, begun, completed, created, message
 
 BUSY = "We're currently experiencing high demand, which may cause temporary errors."
 CLOSED = "stream disconnected before completion: websocket closed by server before response.completed"
@@ -31,7 +32,7 @@ def over_websockets(home: Path, model: MockModel, retries: int = 2) -> Any:
 async def warm(engine: Mocked, sockets: int = 1) -> None:
     """Wait for the warm-up of the newest thread."""
     model = engine.endpoint
-    await engine.until(lambda: eventually(lambda: len(model.sockets) == sockets and bool(model.sockets[-1].frames)))
+    await until(lambda: len(model.sockets) == sockets and bool(model.sockets[-1].frames))
 
 
 def metadata(frame: Json) -> Json:
@@ -171,8 +172,8 @@ async def test_a_broken_connection_is_made_anew_with_the_whole_history(tmp_path:
         await warm(engine)
         model.say("zero")
         await engine.play(thread, "a")
-        model.play(created(), delta("ha"), Drop())
-        model.play(created(), delta("hb"), Drop(abrupt=True))
+        model.play(created(), *begun("ha"), Drop())
+        model.play(created(), *begun("hb"), Drop(abrupt=True))
         model.say("whole")
         turn = await engine.play(thread, "b")
         assert turn.status == "completed"
@@ -208,9 +209,9 @@ async def test_an_interrupt_ends_the_connection_and_the_next_turn_makes_another(
     async with over_websockets(tmp_path, model) as engine:
         thread = await engine.start()
         await warm(engine)
-        model.play(created(), delta("ha"), model.hold())
+        model.play(created(), *begun("ha"), model.hold())
         turn = engine.open(thread)
-        await engine.until(lambda: eventually(lambda: bool(engine.sink.of("item/agentMessage/delta"))))
+        await until(lambda: engine.sink.of("item/agentMessage/delta"))
         engine.host.turns.interrupt(p.TurnInterruptParams(thread_id=thread, turn_id=turn), lambda: None)
         assert (await engine.ended(turn)).status == "interrupted"
         await engine.until(model.wait_closed, 1)
