@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from engine import forks
+from engine import forks, restore
 from engine.errors import BadRequest
 from engine.rollout_files import open_rollout
 from engine.turn.replies import TurnFailed
@@ -179,6 +179,35 @@ async def play(home: Path, kind: str, commands: list[Command]) -> None:
             await again.resume(thread_id, exclude_turns=len(thread_id) % 2 == 0)
             check_loaded(again)
             assert await read(again, thread_id) == seen[thread_id]
+
+
+@settings(max_examples=20, deadline=None)
+@given(commands=st.lists(st.tuples(st.booleans(), COMMANDS), min_size=2, max_size=8), near=st.sampled_from([0, 5_000]))
+def test_two_processes_with_the_same_thread_know_what_its_log_says(
+    tmp_path_factory: pytest.TempPathFactory, commands: list[tuple[bool, Command]], near: int
+) -> None:
+    home = make_home(tmp_path_factory.mktemp("shared"))
+    before, restore.NEAR_BYTES = restore.NEAR_BYTES, near  # so that short logs are kept in the index, too
+    try:
+        anyio.run(play_both, home, commands)
+    finally:
+        restore.NEAR_BYTES = before
+    shutil.rmtree(home)
+
+
+async def play_both(home: Path, commands: list[tuple[bool, Command]]) -> None:
+    async with engine(home) as one, engine(home) as other:
+        first = Player(one, await one.start())
+        await first.turn(tool=True)
+        await other.resume(first.current)
+        players = (first, Player(other, first.current))
+        for second, command in commands:
+            with contextlib.suppress(BadRequest):
+                await command(players[second])
+            for running in (one, other):
+                for thread_id in running.host.threads.ids():
+                    await read(running, thread_id)
+                    check_thread(running, thread_id)
 
 
 def check_loaded(running: Engine) -> None:
