@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from engine.errors import EngineError, StartupError
+from engine.errors import EngineError, StartupError, os_reason
 from engine.identity import VERSION
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _app_server(args: argparse.Namespace, engine: Embedded | None) -> None:
         max_skew=args.ws_max_clock_skew_seconds,
     )
     check_flags(flags)
+    _check_folder()
     overrides = _overrides(args)
     _restore_locale()
     folder = _home()
@@ -70,6 +71,14 @@ def _app_server(args: argparse.Namespace, engine: Embedded | None) -> None:
     listener = _listener(args.listen, flags, folder)
     open_host, handlers = engine or _real_engine()
     _serve(open_host(folder, overrides), listener, handlers)
+
+
+def _check_folder() -> None:
+    """Relative paths start in the process's folder, which somebody may have deleted."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise StartupError(f"the current folder cannot be used: {os_reason(error)}") from None
 
 
 def _restore_locale() -> None:
@@ -104,14 +113,18 @@ def _proxy(args: argparse.Namespace, engine: Embedded | None) -> None:
 def _home() -> Path:
     """CODEX_HOME, by default `~/.codex`, which is made when missing."""
     given = os.environ.get("CODEX_HOME")
-    path = Path(given) if given else Path.home() / ".codex"
-    if not given:
-        path.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        raise StartupError(f'CODEX_HOME points to "{given}", but that path does not exist')
-    if not path.is_dir():
-        raise StartupError(f'CODEX_HOME points to "{given}", but that path is not a directory')
-    return path.resolve()
+    try:
+        path = Path(given) if given else Path.home() / ".codex"
+        if not given:
+            path.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            raise StartupError(f'CODEX_HOME points to "{given}", but that path does not exist')
+        if not path.is_dir():
+            raise StartupError(f'CODEX_HOME points to "{given}", but that path is not a directory')
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # a user without a home is a RuntimeError
+        reason = f"{error.filename}: {os_reason(error)}" if isinstance(error, OSError) else str(error)
+        raise StartupError(f"no home for the sessions, set CODEX_HOME: {reason}") from None
 
 
 def _listener(url: str, flags: AuthFlags, folder: Path) -> Listener:

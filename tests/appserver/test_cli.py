@@ -90,6 +90,32 @@ def test_secrets_that_are_empty_or_short(
     assert (code, text) == (1, f"Error: signed websocket bearer secret {secret} must be at least 32 bytes\n")
 
 
+def test_a_current_folder_that_was_deleted(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "gone").mkdir()
+    monkeypatch.chdir(home / "gone")
+    (home / "gone").rmdir()
+    text = "Error: the current folder cannot be used: No such file or directory (os error 2)\n"
+    assert refuse(capsys, SERVER) == (1, text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("HOME", "/dev/null", "/dev/null/.codex: Not a directory (os error 20)"),
+        ("CODEX_HOME", "x" * 300, f"{'x' * 300}: File name too long (os error 36)"),
+    ],
+)
+def test_a_home_that_cannot_be_made_or_looked_at(
+    variable: str, value: str, reason: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CODEX_HOME")
+    monkeypatch.setenv(variable, value)
+    text = f"Error: no home for the sessions, set CODEX_HOME: {reason}\n"
+    assert refuse(capsys, SERVER) == (1, text)
+
+
 URLS = "expected `stdio://`, `unix://`, `unix://PATH`, `ws://IP:PORT`, or `off`"
 
 WRONG_LINE = [
