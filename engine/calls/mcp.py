@@ -11,7 +11,7 @@ from engine.calls.json_reader import NotJson, position, read
 from engine.mcp import approval, results
 from engine.mcp.tools import Tool
 from engine.turn.machine import Run, Script, Turn
-from engine.turn.ops import Ask, Op
+from engine.turn.ops import Ask, Op, Wait
 from engine.turn.replies import CallFailed
 from engine.wording import fault
 from projections import protocol as p
@@ -27,6 +27,10 @@ _NULL = msgspec.Raw(b"null")
 _NONE = msgspec.Raw(b"[]")
 """A list of arguments may leave out all that are optional."""
 _UNREADABLE = "failed to parse function arguments: "
+
+LOOK_UP_SECONDS = 0.01
+"""The reference takes some milliseconds to look a tool up before it shows the call, so that clients hear first of a
+reply that ends right behind the call; ours gives the end of the reply the same time."""
 
 OURS = "codex"
 """Name of the server that our own tools are shown under when they ask all servers."""
@@ -87,6 +91,7 @@ def _called(box: Toolbox, turn: Turn, call: ev.FunctionCall, tool: Tool) -> Scri
         arguments = _arguments(call.arguments)
     except NotJson as broken:
         return ev.McpResult(err=f"err: {broken}")
+    yield Run(Wait(LOOK_UP_SECONDS))
     shown = _Shown(turn, call, tool.server, tool.name, arguments, tool.resource_uri)
     refused = None
     if approval.must_ask(tool, box.settings) and (tool.server, tool.name) not in box.mcp.remembered:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import pytest
 
+from engine.calls.mcp import call_tool
 from engine.mcp import approval
 from engine.mcp.config import ApprovalMode
 from engine.mcp.naming import Named
 from engine.mcp.tools import Hints, Tool
 from engine.settings import Settings
+from engine.turn.ops import Wait
 from projections import protocol as p
+from rollouts import events as ev
+from tests.engine.test_approvals import Trial
 
 FREE = p.DangerFullAccessSandboxPolicy()
 FENCED = p.ReadOnlySandboxPolicy()
@@ -163,3 +168,11 @@ def test_bounds_of_numbers_are_fractions_and_formats_are_known_ones() -> None:
 def test_a_server_gets_content_with_a_yes_only(answer: dict[str, Any], told: dict[str, Any]) -> None:
     given = msgspec.convert(answer, p.McpServerElicitationRequestResponse)
     assert approval.server_answer(given) == told
+
+
+def test_a_call_is_shown_only_after_a_reply_that_ends_right_behind_it(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, "never")
+    script = call_tool(trial.box, trial.turn, ev.FunctionCall(name="do_it", arguments="{}", call_id="c"), tool())
+    first = next(script)
+    assert isinstance(first.op, Wait)
+    assert trial.told == []
