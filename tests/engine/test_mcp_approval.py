@@ -14,6 +14,7 @@ from engine.mcp.config import ApprovalMode
 from engine.mcp.naming import Named
 from engine.mcp.tools import Hints, Tool
 from engine.settings import Settings
+from engine.turn.machine import Run
 from engine.turn.ops import Wait
 from projections import protocol as p
 from rollouts import events as ev
@@ -174,5 +175,6 @@ def test_a_call_is_shown_only_after_a_reply_that_ends_right_behind_it(tmp_path: 
     trial = Trial(tmp_path, "never")
     script = call_tool(trial.box, trial.turn, ev.FunctionCall(name="do_it", arguments="{}", call_id="c"), tool())
     first = next(script)
+    assert isinstance(first, Run)
     assert isinstance(first.op, Wait)
     assert trial.told == []
