@@ -83,10 +83,14 @@ class ArchiveLog:
     unpacked.
     """
 
-    def __init__(self, path: Path, *, block: int = BLOCK) -> None:
-        """`path` is that of the archive; `block` is the number of bytes read at a time."""
+    def __init__(self, path: Path, *, block: int = BLOCK, alone: bool = False) -> None:
+        """`path` is that of the archive; `block` is the number of bytes read at a time.
+
+        :param alone: read the archive itself, also where a plain file stands beside it; nothing may be appended.
+        """
         self.path = path
         self._block = block
+        self._alone = alone
         self._text: Text | None = None
         self._identity: tuple[int, int] | None = None
         self._plain: FileLog | None = None
@@ -155,7 +159,7 @@ class ArchiveLog:
     def _restored(self) -> FileLog | None:
         """The log of the plain file, once there is one."""
         plain = self.path.with_suffix("")
-        if self._plain is None and plain.exists():
+        if self._plain is None and not self._alone and plain.exists():
             self._plain = FileLog(plain, block=self._block)
             self.close()
         return self._plain

@@ -85,9 +85,19 @@ def test_on_a_terminal_there_are() -> None:
     os.close(theirs)
 
 
-def test_a_dash_reads_standard_input() -> None:
-    done = process(sys.executable, "-m", "tools.replay", "-", input=THREE.read_bytes())
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dash_reads_standard_input(packed: bool, tmp_path: Path) -> None:
+    given = zstandard.ZstdCompressor().compress(THREE.read_bytes()) if packed else THREE.read_bytes()
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = process(sys.executable, "-m", "tools.replay", "-", input=given, env=environment)
     assert done.stdout == process(sys.executable, "-m", "tools.replay", THREE).stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_followed_is_refused_before_it_is_told() -> None:
+    done = process(sys.executable, "-m", "tools.replay", "-", "--follow", input=THREE.read_bytes())
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"rollout-replay: only a plain file can be followed\n"
 
 
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
@@ -219,6 +229,14 @@ def test_a_compressed_rollout_tells_the_same(tmp_path: Path, run: Run) -> None:
     packed = tmp_path / "r.jsonl.zst"
     packed.write_bytes(zstandard.ZstdCompressor().compress(THREE.read_bytes()))
     assert run(packed) == run(THREE)
+
+
+def test_an_archive_is_looked_at_itself_although_its_plain_file_is_there(tmp_path: Path, run: Run) -> None:
+    packed = tmp_path / "r.jsonl.zst"
+    packed.write_bytes(zstandard.ZstdCompressor().compress(THREE.read_bytes()))
+    write(tmp_path / "r.jsonl", [meta(thread_id(1)), said("the plain one")])
+    assert run(packed) == run(THREE)
+    assert "the plain one" in run(tmp_path / "r.jsonl")[1]
 
 
 @pytest.mark.parametrize("archived", [False, True])

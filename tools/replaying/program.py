@@ -44,6 +44,8 @@ class Program:
 
     def timeline(self, until: str | None, *, followed: bool = False) -> int:
         """Print what happened, and with `followed` what happens from now on, until the program is interrupted."""
+        if followed and (not isinstance(self._log, FileLog) or self._source.path is None):
+            raise Refused("only a plain file can be followed")
         stop = self._stop(until)
         teller = Teller()
         number, end = 0, 0
@@ -55,8 +57,6 @@ class Program:
         self._tell(teller.rest())
         self._console.file.flush()
         if followed:
-            if not isinstance(self._log, FileLog) or self._source.path is None:
-                raise Refused("only a plain file can be followed")
             with contextlib.suppress(KeyboardInterrupt):  # the way to end it
                 anyio.run(self._follow, teller, number, end)
         elif not self._json:

@@ -11,8 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import zstandard
 from msgspec import Struct
 
+from rollouts.archive import ArchiveLog
 from rollouts.layout import Home, check_id
 from rollouts.log import FileLog, Log, open_log
 
@@ -68,27 +70,35 @@ def find(thread_id: str, home: Home) -> Path | None:
 
 def _exactly(path: Path) -> Log:
     """The log of this very file, also where a plain file stands beside its archive."""
-    if path.suffix != ".zst":
-        return FileLog(path)
-    from rollouts.archive import ArchiveLog
-
-    return ArchiveLog(path)
+    return ArchiveLog(path, alone=True) if path.suffix == ".zst" else FileLog(path)
 
 
 def _from_stdin() -> Log:
-    """All of standard input, kept in a file that has no name any more when the program ends."""
-    with tempfile.NamedTemporaryFile(prefix="replay-", delete=False) as copy:
-        log = _Unlinked(Path(copy.name))
+    """All of standard input, text or archive, kept in a file that goes when the log is closed."""
+    with tempfile.NamedTemporaryFile(prefix="replay-", suffix=".jsonl.zst", delete=False) as copy:
+        path = Path(copy.name)
         try:
             shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            with path.open("rb") as start:
+                packed = start.read(len(zstandard.FRAME_HEADER)) == zstandard.FRAME_HEADER
+            return _UnlinkedArchive(path) if packed else _Unlinked(path)
         except BaseException:
-            log.close()
+            path.unlink()
             raise
-    return log
 
 
 class _Unlinked(FileLog):
     """A log whose file goes with it."""
 
     def close(self) -> None:
+        super().close()
+        self.path.unlink(missing_ok=True)
+
+
+class _UnlinkedArchive(ArchiveLog):
+    """The same of an archive."""
+
+    def close(self) -> None:
+        super().close()
         self.path.unlink(missing_ok=True)
