@@ -24,6 +24,7 @@ from projections.turns import build_turns, interrupt_stale
 from rollouts import codec
 from tests.engine.harness import Engine, engine, make_home, until
 from tests.engine.harness_storages import KINDS, storage_of
+from tests.projections.logs import STAMP, command_end
 
 PLAN = ("update_plan", '{"plan":[{"step":"look","status":"pending"}]}')
 SAID = Raw(b'{"type":"message","role":"user","content":[{"type":"input_text","text":"injected"}]}')
@@ -37,6 +38,7 @@ class Player:
         self.host = running.host
         self.current = current
         self.archives = True
+        self.theirs = b""
 
     async def turn(self, tool: bool) -> None:
         self.running.model.replies.extend([PLAN, "done"] if tool else ["fine"])
@@ -107,6 +109,16 @@ class Player:
             await self.host.threads.unload(self.current)
         await self.running.resume(self.current, exclude_turns=exclude_turns)
 
+    async def foreign_line(self, size: int) -> None:
+        """Another program appends a line about the first turn, in pieces of this size as often as it is told to."""
+        thread = self.running.host.threads.get(self.current)
+        turns = thread.journal.state.turns
+        if thread.path is not None and turns is not None and len(turns):
+            self.theirs = self.theirs or codec.encode(command_end("theirs", turns.between(0, 1)[0].id), STAMP)
+            with thread.path.open("ab") as file:
+                file.write(self.theirs[:size])
+            self.theirs = self.theirs[size:]
+
     async def archive(self) -> None:
         if self.archives:
             await self.host.filing.archive(p.ThreadArchiveParams(thread_id=self.current))
@@ -147,6 +159,7 @@ COMMANDS = st.one_of(
     _command("start"),
     _command("fork", st.booleans()),
     _command("resume", st.booleans(), st.booleans()),
+    _command("foreign_line", st.sampled_from([150, 1000])),
     _command("archive"),
 )
 
@@ -221,6 +234,7 @@ def check_thread(running: Engine, thread_id: str) -> None:
     thread = running.host.threads.get(thread_id)
     assert thread.place is not None
     log = open_rollout(storage, thread.place).log
+    thread.catch_up()
     folded = rebuild(log)
     assert plain(thread.journal.state) == plain(folded)
     assert thread.journal.anchor().end == folded.end
