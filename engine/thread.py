@@ -224,8 +224,8 @@ class Thread(Kept):
             self._cut_off("internal error")
 
     async def replace(self) -> None:
-        """End the turn that runs, if one does, in favour of another one. Owner only."""
-        await self._interrupt("replaced")
+        """End the turn that runs, if one does, in favour of another one, which begins in any case. Owner only."""
+        await self._act(lambda: self._interrupt("replaced"))
 
     async def _interrupt(self, reason: ev.AbortReason) -> None:
         await self.feed(Interrupt(self.clock.now(), reason))
@@ -400,10 +400,7 @@ class Thread(Kept):
             self._publish([ev.TaskStarted(turn_id=self._turn_id)])
         self._over_with_turn()
         self._errands.cancel_all()
-        turn_id = self.overlay.open_turn_id
         self._publish([ev.ErrorEvent(message=reason, codex_error_info="other")])
-        if turn_id is not None:
-            now = self.clock.now()
-            self._publish(
-                [ev.TaskComplete(turn_id=turn_id, last_agent_message=None, completed_at=int(now.timestamp()))]
-            )
+        if self.overlay.open_turn_id is not None:
+            now = int(self.clock.now().timestamp())
+            self._publish([ev.TaskComplete(turn_id=self._turn_id, last_agent_message=None, completed_at=now)])

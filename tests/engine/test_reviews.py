@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from engine.errors import BadRequest, Internal
+from engine.journal import Journal
 from projections import protocol as p
+from rollouts import events as ev
+from rollouts.log import LogError
 from tests.engine.harness import CLIENT, until
 from tests.engine.mocked import Mocked, mocked
 from tests.mock_model import MockModel, completed, created, message, reasoning
@@ -85,6 +88,45 @@ async def test_a_reviewer_that_fails_fails_the_turn(tmp_path: Path, model: MockM
         assert [error["willRetry"] for error in engine.heard("error")] == [False]
         assert engine.heard("item/completed")[-1]["item"]["text"] == NO_RESULT
         assert "turn_error" in kinds(engine, thread)
+
+
+async def test_a_review_that_cannot_be_written_ends_under_its_own_id(
+    tmp_path: Path, model: MockModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Journal.append
+
+    def no_results(journal: Journal, bodies: Iterable[ev.Body]) -> None:
+        events = list(bodies)
+        if any(isinstance(event, ev.ExitedReviewMode) for event in events):
+            raise LogError(tmp_path, "no space left")
+        append(journal, events)
+
+    monkeypatch.setattr(Journal, "append", no_results)
+    async with mocked(tmp_path, model) as engine:
+        begun = await review(engine, await engine.start())
+        assert (await engine.ended(begun.turn.id)).status == "failed"
+
+
+async def test_a_review_begins_though_the_turn_in_its_place_cannot_be_ended(
+    tmp_path: Path, model: MockModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Journal.append
+
+    def no_ends(journal: Journal, bodies: Iterable[ev.Body]) -> None:
+        events = list(bodies)
+        if any(isinstance(event, ev.TurnAborted) for event in events):
+            raise LogError(tmp_path, "no space left")
+        append(journal, events)
+
+    monkeypatch.setattr(Journal, "append", no_ends)
+    model.play(created(), model.hold())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        turn = engine.open(thread)
+        await engine.until(model.wait_requests, 1)
+        begun = await review(engine, thread)
+        assert (await engine.ended(turn)).status == "failed"
+        assert (await engine.ended(begun.turn.id)).status == "completed"
 
 
 async def test_what_a_reviewer_thinks_and_says_on_the_way_is_written_in_the_parent(
