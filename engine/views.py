@@ -14,6 +14,7 @@ from engine.publish import usage_note
 from engine.restore import History
 from engine.thread import Thread
 from projections import protocol as p
+from projections.catalog import IMAGE_ONLY
 from projections.turns import interrupt_stale
 
 
@@ -56,7 +57,7 @@ def _name(index: Index, entry: Entry, opening: bool) -> str | None:
     """The name; where resume shows other words as the preview, what the user said first is one (observed)."""
     row = entry.row
     name = index.name(entry) or row.name
-    if name is None and opening and row.preview and row.preview != (row.opening or "").strip():
+    if name is None and opening and row.preview not in ("", IMAGE_ONLY, (row.opening or "").strip()):
         return row.preview
     return name
 

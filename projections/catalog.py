@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projections import metadata
-from projections.messages import is_user_input
+from projections.messages import as_read, is_user_input
 from projections.metadata import Git, Metadata
 from rollouts import codec
 from rollouts import events as ev
@@ -220,8 +220,7 @@ def _message(row: CatalogRow, body: ev.Message) -> CatalogRow:
     """The first words of the user among the items shown to the model, which resume and fork show as preview."""
     if row.opening is not None or not is_user_input(body):
         return row
-    texts = (part.text for part in body.content if isinstance(part, ev.InputText))
-    words = "".join(text for text in texts if text not in _IMAGE_LABELS)
+    words = "".join(part.text for part in as_read(body) if isinstance(part, ev.TextInput))
     return replace(row, opening=request_text(words) if _REQUEST in words else words)
 
 
@@ -256,5 +255,3 @@ _SUB_AGENTS: Final[Mapping[str, SourceKind]] = {
     "compact": "subAgentCompact",
     "memory_consolidation": "subAgentMemory",
 }
-
-_IMAGE_LABELS: Final = ("<image>", "</image>")

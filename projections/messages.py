@@ -6,7 +6,7 @@ writes itself. Rollbacks, previews and turns count real user input only (rollout
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rollouts import events as ev
 
@@ -29,6 +29,9 @@ _DEVELOPER_MARKS = (
     "<personality_spec>",
 )
 _HOOK_PROMPT = "<hook_prompt"
+IMAGE_OPEN = "<image>"
+IMAGE_CLOSE = "</image>"
+_NAMED_IMAGE = "<image name="
 
 
 def is_user_input(item: ev.Message) -> bool:
@@ -48,6 +51,24 @@ def is_context(item: ev.Message) -> bool:
 def message_text(item: ev.Message) -> str:
     """The text parts of a message in one string."""
     return "".join(part.text for part in item.content if not isinstance(part, ev.InputImage))
+
+
+def as_read(message: ev.Message) -> Iterator[ev.UserInput]:
+    """The input that a user message amounts to, for those who have only what the model reads of it."""
+    parts = message.content
+    for index, part in enumerate(parts):
+        if isinstance(part, ev.InputImage):
+            yield ev.ImageInput(part.image_url)
+        elif isinstance(part, ev.InputText) and not _frames_image(parts, index, part.text):
+            yield ev.TextInput(part.text)
+
+
+def _frames_image(parts: tuple[ev.ContentItem, ...], index: int, text: str) -> bool:
+    """Whether a text only says where an image begins or ends."""
+    if text == IMAGE_CLOSE:
+        return index > 0 and isinstance(parts[index - 1], ev.InputImage)
+    opens = text == IMAGE_OPEN or (text.startswith(_NAMED_IMAGE) and text.endswith(">"))
+    return opens and index + 1 < len(parts) and isinstance(parts[index + 1], ev.InputImage)
 
 
 def is_summary(text: str) -> bool:

@@ -16,8 +16,9 @@ from engine.config import os_error
 from engine.images import InvalidImage, UnsupportedImage, image_url
 from engine.skills import Skill, mentioned
 from engine.turn.effects import Submission
-from engine.turn.items import IMAGE_CLOSE, IMAGE_OPEN, as_read, spoken
+from engine.turn.items import spoken
 from projections import protocol as p
+from projections.messages import IMAGE_CLOSE, IMAGE_OPEN, as_read
 from rollouts import events as ev
 
 # Those of images that not every machine's own list has, or has by this name.

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from engine.turn import replies as rp
+from projections.messages import as_read
 from rollouts import events as ev
 
-IMAGE_OPEN: Final = "<image>"
-IMAGE_CLOSE: Final = "</image>"
-_NAMED_IMAGE: Final = "<image name="
 _OUTPUT: Final = (
     ev.LocalShellCall,
     ev.FunctionCall,
@@ -78,24 +76,6 @@ def saved_note(folder: str) -> ev.Message:
 def texts(message: ev.Message) -> list[str]:
     """The texts of an assistant message, part by part."""
     return [part.text for part in message.content if isinstance(part, ev.OutputText)]
-
-
-def as_read(message: ev.Message) -> Iterator[ev.UserInput]:
-    """The input that a user message amounts to, for those who have only what the model reads of it."""
-    parts = message.content
-    for index, part in enumerate(parts):
-        if isinstance(part, ev.InputImage):
-            yield ev.ImageInput(part.image_url)
-        elif isinstance(part, ev.InputText) and not _frames_image(parts, index, part.text):
-            yield ev.TextInput(part.text)
-
-
-def _frames_image(parts: tuple[ev.ContentItem, ...], index: int, text: str) -> bool:
-    """Whether a text only says where an image begins or ends."""
-    if text == IMAGE_CLOSE:
-        return index > 0 and isinstance(parts[index - 1], ev.InputImage)
-    opens = text == IMAGE_OPEN or (text.startswith(_NAMED_IMAGE) and text.endswith(">"))
-    return opens and index + 1 < len(parts) and isinstance(parts[index + 1], ev.InputImage)
 
 
 def spoken(content: tuple[ev.UserInput, ...]) -> ev.UserMessage:

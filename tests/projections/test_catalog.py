@@ -69,6 +69,23 @@ def test_previews_of_list_and_resume(name: str, preview: str, opening: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("parts", "opening"),
+    [
+        (["<image name=[Image #1]>", None, "</image>", "two"], "two"),
+        (["one ", "<image>", None, "</image>", "two"], "one two"),
+        (["<image>", None, "</image>"], ""),
+        (["<image>", "no image", "</image>"], "<image>no image</image>"),
+        (["see <image name=[Image #1]>", None, "ok"], "see <image name=[Image #1]>ok"),
+    ],
+)
+def test_what_only_frames_an_image_is_not_shown_on_resume(parts: list[str | None], opening: str) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA"}
+    content = [image if text is None else {"type": "input_text", "text": text} for text in parts]
+    message = written("response_item", {"type": "message", "role": "user", "content": content})
+    assert folded([meta(), message]).opening == opening
+
+
+@pytest.mark.parametrize(
     ("message", "fields", "preview"),
     [
         ("  hello\n there ", {}, "hello\n there"),
