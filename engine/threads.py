@@ -123,8 +123,13 @@ class Threads:
 
     async def unload(self, thread_id: str) -> None:
         """Forget an idle thread nobody listens to; every client hears of it."""
-        thread = self._loaded.pop(thread_id, None)
-        if thread is not None:
+        thread = self._loaded.get(thread_id)
+        if thread is None:
+            return
+        async with self.opening(thread_id):
+            if self._loaded.get(thread_id) is not thread:
+                return
+            self.drop(thread_id)
             await thread.close()
             self.sink.publish(status_note(thread_id, p.NotLoadedThreadStatus()))
             closed = p.ThreadClosedNotification(thread_id=thread_id)

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import BadRequest
 from engine.thread import Thread
 from projections import protocol as p
-from tests.engine.harness import engine, make_home, until
+from tests.engine.harness import Engine, engine, make_home, until
 
 
 @pytest.mark.anyio
@@ -108,3 +108,25 @@ async def test_threads_are_closed_side_by_side(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(Thread, "close", close_with_the_others)
         with anyio.fail_after(10):
             await one.host.threads.close()
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_is_resumed_while_it_is_unloaded_is_loaded_after_that(tmp_path: Path) -> None:
+    async with engine(make_home(tmp_path)) as one, anyio.create_task_group() as tasks:
+        thread_id = await one.start()
+        await one.turn(thread_id)
+        before, may_end = len(told(one, thread_id)), anyio.Event()
+        one.host.threads.get(thread_id).post(may_end.wait)
+        tasks.start_soon(one.host.threads.unload, thread_id)
+        await until(lambda: one.host.threads.loaded(thread_id) is None)
+        tasks.start_soon(one.resume, thread_id)
+        await anyio.wait_all_tasks_blocked()
+        may_end.set()
+        await until(lambda: len(told(one, thread_id)) > before + 1)
+        assert told(one, thread_id)[before:] == ["notLoaded", "idle"]
+
+
+def told(running: Engine, thread_id: str) -> list[str]:
+    """The statuses of a thread that clients have heard of."""
+    notes = running.sink.of("thread/status/changed")
+    return [note.status.__struct_config__.tag for note in notes if note.thread_id == thread_id]
