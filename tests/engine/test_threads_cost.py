@@ -188,3 +188,22 @@ def lines_of_turns(home: Path) -> list[bytes]:
         for record in FileLog(path).read()
         if (codec.head(record.data) or ("", ""))[1] in ("user_message", "agent_message", "context_compacted")
     ]
+
+
+@pytest.mark.parametrize("harm", ["DELETE FROM turns", "UPDATE turns SET data = x'00'", "UPDATE turns SET data = x''"])
+async def test_rows_that_are_lost_or_broken_are_made_again(tmp_path: Path, harm: str) -> None:
+    home = make_home(tmp_path)
+    write_history(home, TURNS)
+    async with engine(home) as running:
+        before = await page(limit=5)(running)
+        running.host.index.store.write((harm, ()))
+        assert await page(limit=5)(running) == before
+        await resume(running)
+        running.host.index.store.write((harm, ()))
+        assert await page(limit=5)(running) == before
+        await running.turn(THREAD)
+    async with engine(home, storage=Counted) as running:
+        storage = running.host.storage
+        assert isinstance(storage, Counted)
+        assert (await page(limit=6)(running)).data[1:] == before.data
+        assert storage.bytes < 10 * BLOCK
