@@ -6,6 +6,7 @@ give less information, never an error, because no thread start may fail over it.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,7 +83,8 @@ async def _git(cwd: Path, limit: float, *words: str) -> str | None:
     """What git prints, trimmed; `None` if it fails, is missing or takes longer than `limit` seconds."""
     with anyio.move_on_after(limit):
         try:
-            done = await anyio.run_process(["git", *words], cwd=cwd, check=False)
+            # Without a stdin of its own a hook of the repository could read what clients send.
+            done = await anyio.run_process(["git", *words], cwd=cwd, check=False, stdin=subprocess.DEVNULL)
         except OSError:
             return None
         return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

@@ -1,5 +1,6 @@
 """What git knows about a folder, asked of the real program."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -69,3 +70,22 @@ async def test_a_git_that_hangs_is_given_up(repo: Path, monkeypatch: pytest.Monk
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", str(slow.parent))
     assert await git.info(repo, limit=0.2) is None
+
+
+async def test_git_and_its_hooks_do_not_read_what_clients_send(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    curious = repo / "bin" / "git"
+    curious.parent.mkdir()
+    curious.write_text("#!/bin/sh\nexec /bin/cat\n")
+    curious.chmod(0o755)
+    monkeypatch.setenv("PATH", str(curious.parent))
+    ours, (read, write) = os.dup(0), os.pipe()
+    try:
+        os.dup2(read, 0)
+        os.write(write, b"for the server")
+        os.close(write)
+        await git.info(repo)
+        assert os.read(read, 99) == b"for the server"
+    finally:
+        os.dup2(ours, 0)
+        os.close(ours)
+        os.close(read)
