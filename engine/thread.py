@@ -400,7 +400,8 @@ class Thread(Kept):
             self._publish([ev.TaskStarted(turn_id=self._turn_id)])
         self._over_with_turn()
         self._errands.cancel_all()
-        self._publish([ev.ErrorEvent(message=reason, codex_error_info="other")])
+        sayable = reason.encode(errors="replace").decode()  # the name of a file may be no text
+        self._publish([ev.ErrorEvent(message=sayable, codex_error_info="other")])
         if self.overlay.open_turn_id is not None:
             now = int(self.clock.now().timestamp())
             self._publish([ev.TaskComplete(turn_id=self._turn_id, last_agent_message=None, completed_at=now)])

@@ -73,7 +73,7 @@ def parse(text: str, path: Path) -> RulesFile:
     """
     try:
         statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line, column = getattr(error, "lineno", 1) or 1, getattr(error, "offset", 1) or 1
         span = Span(line, column, line, column)
         raise RulesError(path, f"starlark error: error: Parse error: {getattr(error, 'msg', error)}", span) from error
@@ -178,6 +178,8 @@ class _Reader:
     def _value(self, node: ast.expr) -> Any:
         match node:
             case ast.Constant(value=value):
+                if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                    raise _Wrong("a surrogate is no character", node)
                 return value
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 return [self._value(element) for element in elements]

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.config import os_error
 from engine.images import InvalidImage, UnsupportedImage, image_url
+from engine.named_files import read_bytes
 from engine.skills import Skill, mentioned
 from engine.turn.effects import Submission
 from engine.turn.items import spoken
@@ -78,8 +79,7 @@ def _image(opening: str, url: str) -> list[ev.ContentItem]:
 
 def _local_image(path: str, number: int) -> list[ev.ContentItem]:
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_bytes(path)
     except OSError as error:
         return [ev.InputText(f"Codex could not read the local image at `{path}`: {os_error(error)}")]
     try:

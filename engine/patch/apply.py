@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from engine.named_files import read_bytes
 from engine.patch.plan import Misfit, Reader, Step, Verified, Write, plan
 
 _PERMISSIONS = 0o7777
@@ -111,7 +112,7 @@ class _Done:
         path = self._permitted(os.path.realpath(step.path))
         mode = os.stat(step.mode_of).st_mode & _PERMISSIONS if step.mode_of else None
         try:
-            old = path.read_bytes()
+            old = read_bytes(path)
         except FileNotFoundError:
             self._make_folders(path.parent)
             self._undo.append((step.path, partial(path.unlink, missing_ok=True)))

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.named_files import read_bytes
+
 Mode = Literal["100644", "100755", "120000"]
 
 
@@ -25,10 +27,10 @@ class Blob(msgspec.Struct, frozen=True):
 def read_text(path: str) -> str:
     """The text of a file, line ends untouched, links followed.
 
-    :raises OSError: it cannot be read
+    :raises OSError: it cannot be read, or is no file but a pipe or a device
     :raises UnicodeDecodeError: it is not UTF-8
     """
-    return Path(path).read_bytes().decode()
+    return read_bytes(path).decode()
 
 
 def blob(path: str) -> Blob | None:

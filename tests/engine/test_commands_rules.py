@@ -157,7 +157,9 @@ def test_all_files_of_all_folders_count(tmp_path: Path) -> None:
     assert found.problem is None
 
 
-@pytest.mark.parametrize("broken", [b"frobnicate()", b"x(" * 3000])
+@pytest.mark.parametrize(
+    "broken", [b"frobnicate()", b"x(" * 3000, b"-" * 100_000 + b"1", b'prefix_rule(pattern=["\\ud800"])']
+)
 def test_one_broken_file_means_no_rules(tmp_path: Path, broken: bytes) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/a.rules").write_text('prefix_rule(pattern=["x"], decision="allow")\n')

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from engine.errors import BadRequest
 from engine.thread import Thread
 from projections import protocol as p
+from rollouts.errors import LogError
 from tests.engine.harness import Engine, engine, make_home, until
 
 
@@ -130,3 +132,15 @@ def told(running: Engine, thread_id: str) -> list[str]:
     """The statuses of a thread that clients have heard of."""
     notes = running.sink.of("thread/status/changed")
     return [note.status.__struct_config__.tag for note in notes if note.thread_id == thread_id]
+
+
+@pytest.mark.anyio
+async def test_a_failure_that_names_a_file_with_an_odd_name_can_be_told(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise LogError("a\udcffb", "cannot be written")
+
+    async with engine(make_home(tmp_path)) as one:
+        thread = one.host.threads.get(await one.start())
+        thread.post(fail)
+        await until(lambda: one.sink.of("error"))
+        assert b"a?b" in msgspec.json.encode(one.sink.of("error")[0])
