@@ -146,7 +146,8 @@ class Operations:
         asked = compaction.summary_input(thread.journal.state.window.items, op.drop, settings)
         prompt = request.Prompt(instructions=settings.base_instructions, input=asked, parallel_tool_calls=False)
         try:
-            await self._stream(thread, prompt, self._circumstances(thread, op.turn_id, settings=settings), report)
+            circumstances = self._circumstances(thread, op.turn_id, op.client_metadata, settings=settings)
+            await self._stream(thread, prompt, circumstances, report)
         except ModelFailure as failure:
             if failure.kind == "context_window" and len(asked) > 1:
                 raise TooLong from failure

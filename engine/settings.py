@@ -147,7 +147,8 @@ def start(params: StartParams, config: Config, originator: str, stored: Stored |
     :raises BadRequest: for a catalog that cannot be used
     """
     catalog = _catalog(config)
-    base = params.base_instructions or config.base_instructions
+    base = config.base_instructions if params.base_instructions is None else params.base_instructions
+    kept = stored.base_instructions if base is None and stored else base
     model = catalog.default if config.model is None else config.model
     info = models.lookup(model, catalog, _overrides(config, base))
     personality = config.personality or DEFAULT_PERSONALITY
@@ -166,7 +167,7 @@ def start(params: StartParams, config: Config, originator: str, stored: Stored |
         approvals_reviewer="user" if config.approvals_reviewer == "user" else "auto_review",
         sandbox=sandbox,
         permissions=permissions,
-        base_instructions=base or (stored and stored.base_instructions) or info.instructions(personality),
+        base_instructions=info.instructions(personality) if kept is None else kept,
         base_override=base,
         developer_instructions=config.developer_instructions,
         instructions=discover(config, config.cwd),

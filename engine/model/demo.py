@@ -90,7 +90,7 @@ def usage(request: ModelRequest, items: Sequence[ev.ResponseItem], written: int)
     """Four characters a token; what the model has seen in an earlier request of the thread counts as
     cached."""
     sizes = [len(bytes(raw)) for raw in request.body.input]
-    fixed = len(request.body.instructions) + sum(len(bytes(tool)) for tool in request.body.tools)
+    fixed = len(request.body.instructions or "") + sum(len(bytes(tool)) for tool in request.body.tools)
     answers = [index for index, item in enumerate(items) if _is_answer(item)]
     seen = fixed + sum(sizes[: answers[-1]]) if answers else 0
     prompt, output = (fixed + sum(sizes)) // 4, max(written // 4, 1)

@@ -87,7 +87,7 @@ class Body(msgspec.Struct, frozen=True):
     """The body of `POST /responses`, fields in wire order."""
 
     model: str
-    instructions: str
+    instructions: str | UnsetType
     input: Sequence[Raw]
     tools: Sequence[Raw]
     tool_choice: str
@@ -119,7 +119,7 @@ def build(prompt: Prompt, settings: RequestSettings) -> ModelRequest:
     parallel = prompt.parallel_tool_calls
     body = Body(
         model=model.slug,
-        instructions=prompt.instructions,
+        instructions=prompt.instructions or UNSET,
         input=prompt.input,
         tools=prompt.tools,
         tool_choice="auto",

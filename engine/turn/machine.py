@@ -138,6 +138,8 @@ class Turn:
         """Calls of the current reply whose outputs are not recorded yet, in call order."""
         self.first_token_ms: int | None = None
         """Milliseconds from the start to the first output of the model."""
+        self.client_metadata: dict[str, str] | None = None
+        """What the client said about the turn, or with the last input that said something; for every request."""
         self.turn_state: str | None = None
         """What the server wants echoed on the later requests of this turn (spec turns 4.2)."""
         self.rerouted = False
@@ -226,6 +228,8 @@ class Machine:
         match given:
             case Steer(input=user):
                 self._turn.pending.append(user)
+                if user.client_metadata is not None:
+                    self._turn.client_metadata = user.client_metadata
             case Inject(message=message, prolongs=prolongs):
                 self._turn.told.append(message)
                 self._turn.unheard = self._turn.unheard or prolongs

@@ -1,7 +1,8 @@
-"""What the overrides of turn/start reach besides the request to the model."""
+"""What parameters of turns and threads reach besides the plain request to the model."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,27 @@ async def test_overrides_of_turns_sent_at_once_add_up(tmp_path: Path) -> None:
             await engine.ended(turn)
             settings = engine.host.threads.get(thread).settings
             assert (settings.effort, settings.summary) == ("high", "detailed")
+
+
+async def test_client_metadata_goes_with_the_compaction_of_its_turn(tmp_path: Path) -> None:
+    with MockModel() as model:
+        model.say("large", usage=(900, 0, 50, 0))
+        model.say("SUMMARY")
+        model.say("fine")
+        async with mocked(tmp_path / "home", model, "model_auto_compact_token_limit = 900") as engine:
+            thread = await engine.start()
+            await engine.play(thread)
+            await engine.play(thread, responsesapiClientMetadata={"of": "this"})
+            told = [json.loads(request.headers["x-codex-turn-metadata"]).get("of") for request in engine.requests]
+            assert told == [None, "this", "this"]
+
+
+async def test_a_thread_may_have_no_base_instructions(tmp_path: Path) -> None:
+    (tmp_path / "configured.md").write_text("configured")
+    with MockModel() as model:
+        async with mocked(tmp_path / "home", model, f'model_instructions_file = "{tmp_path}/configured.md"') as engine:
+            await engine.play(await engine.start(base_instructions=""))
+            await engine.play(await engine.start())
+            none, configured = engine.requests
+            assert "instructions" not in none.json
+            assert configured.json["instructions"] == "configured"

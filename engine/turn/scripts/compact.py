@@ -33,6 +33,7 @@ class Summarise(Op, frozen=True):
     turn_id: str
     model: str
     drop: int
+    client_metadata: dict[str, str] | None = None
 
 
 class TooLong(Exception):
@@ -110,7 +111,7 @@ def _summary(turn: Turn, setup: TurnSetup) -> Script:
     while True:
         reply = Summary(turn, setup)
         try:
-            yield Run(Summarise(turn.id, setup.model, drop), reply.take)
+            yield Run(Summarise(turn.id, setup.model, drop, turn.client_metadata), reply.take)
         except TooLong:
             drop, retries = drop + 1, 0
         except ModelFailure as failure:

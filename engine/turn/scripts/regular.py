@@ -19,6 +19,7 @@ from engine.turn.setup import Outgrown, TurnSetup, accept, open_turn
 
 def regular(turn: Turn, setup: TurnSetup) -> Script:
     """Run a turn from `task_started` to its end."""
+    turn.client_metadata = setup.input.client_metadata if setup.input else None
     open_turn(turn, setup)
     try:
         full = setup.compact_first
@@ -47,22 +48,21 @@ def _converse(turn: Turn, setup: TurnSetup) -> Script:
     A failure is told and ends the turn, unless there is input that the model has not seen: it is asked about that
     (observed).
     """
-    metadata = setup.input.client_metadata if setup.input else None
     while True:
         try:
-            return (yield from _replies(turn, setup, metadata))
+            return (yield from _replies(turn, setup))
         except TurnFailed as failure:
             if not turn.pending:
                 raise
             tell(turn, failure)
             turn.emit(setup.context)
-            metadata = _take_in(turn, setup, metadata)
+            _take_in(turn, setup)
 
 
-def _replies(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> Script:
+def _replies(turn: Turn, setup: TurnSetup) -> Script:
     last_message: str | None = None
     while True:
-        last_message = (yield from sample(turn, setup, metadata)) or last_message
+        last_message = (yield from sample(turn, setup)) or last_message
         called = yield from run_calls(turn)
         if turn.diff is not None:
             turn.diff = yield Run(ReadDiff(turn.id))
@@ -74,18 +74,16 @@ def _replies(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> S
         turn.tell_model()
         waiting = bool(turn.pending) or turn.unheard
         turn.unheard = False
-        metadata = _take_in(turn, setup, metadata)
+        _take_in(turn, setup)
         if not called and not waiting:
             return last_message
 
 
-def _take_in(turn: Turn, setup: TurnSetup, metadata: dict[str, str] | None) -> dict[str, str] | None:
-    """Input that came meanwhile becomes part of the turn; the result is the client metadata from here on."""
+def _take_in(turn: Turn, setup: TurnSetup) -> None:
+    """Input that came meanwhile becomes part of the turn."""
     waiting, turn.pending = turn.pending, []
     for user in waiting:
         accept(turn, setup, user)
-        metadata = user.client_metadata if user.client_metadata is not None else metadata
-    return metadata
 
 
 def _before(setup: TurnSetup, outgrown: Outgrown) -> TurnSetup:
