@@ -19,6 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, OPEN, Protocol
 
 from engine.appserver.dispatch import Context, Handler, Reply
+from engine.appserver.transports import unix
 from engine.appserver.transports.control import default_path
 from engine.appserver.transports.unix import UnixSocket
 from engine.errors import StartupError
@@ -154,6 +155,31 @@ async def test_a_socket_left_by_a_killed_server_is_replaced(path: Path) -> None:
         dead.bind(str(path))
     async with listening(path), dial(path) as client:
         assert (await client.call(HELLO))["id"] == 1
+
+
+async def test_a_server_that_has_too_many_files_open_accepts_clients_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    accept = socket.socket.accept
+    failures = [OSError(24, "Too many open files")] * 2
+
+    def refuse_at_first(listener: socket.socket) -> Any:
+        accepted = accept(listener)
+        if failures:
+            accepted[0].close()
+            raise failures.pop()
+        return accepted
+
+    monkeypatch.setattr(socket.socket, "accept", refuse_at_first)
+    monkeypatch.setattr(unix, "RETRY", 0)
+    async with listening(path):
+        for _ in range(2):
+            async with await anyio.connect_unix(path) as lost:
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                    await lost.receive()
+        async with dial(path) as client:
+            assert (await client.call(HELLO))["id"] == 1
+    assert "Too many open files" in caplog.text
 
 
 async def test_a_path_that_is_taken(path: Path, tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ from engine.errors import StartupError, os_reason
 
 MAX_MESSAGE = 64 << 20
 
+RETRY = 1.0
+"""Seconds until a client is accepted that could not be."""
+
 
 class UnixSocket:
     """The unix socket listener; the file is removed at the end.
@@ -52,9 +55,10 @@ class UnixSocket:
                 await _Client(server, stream).serve()
 
         try:
-            async with await SocketListener.from_socket(self._socket) as listener:
+            async with await SocketListener.from_socket(self._socket) as listener, anyio.create_task_group() as tasks:
                 task_status.started()
-                await listener.serve(client)
+                while True:
+                    tasks.start_soon(client, await _accepted(listener))
         finally:
             self._remove()
 
@@ -65,6 +69,16 @@ class UnixSocket:
                 self._path.unlink()
         except FileNotFoundError:
             return
+
+
+async def _accepted(listener: SocketListener) -> SocketStream:
+    """The next client. While too many files are open it waits, as do those that websockets come from."""
+    while True:
+        try:
+            return await listener.accept()
+        except anyio.BrokenResourceError as error:
+            log.error("a client cannot be accepted now: %s", error.__cause__)
+            await anyio.sleep(RETRY)
 
 
 def _clear(path: Path) -> None:
