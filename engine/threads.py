@@ -216,7 +216,7 @@ class Threads:
         source.check_first()
         async with self.opening(source.meta.id):
             thread = self._loaded.get(source.meta.id)
-            if thread is not None and not thread.running and thread.journal.lost:
+            if thread is not None and _lost(thread):
                 self.drop(thread.id)
                 await thread.close()
                 thread = None
@@ -227,9 +227,9 @@ class Threads:
         return await self._rejoin(thread, params, client)
 
     def _check_active_path(self, thread_id: str, path: Path | None) -> None:
-        """A loaded thread cannot be resumed from another file than its own."""
+        """A loaded thread cannot be resumed from another file than its own, as long as it has that."""
         thread = self._loaded.get(thread_id)
-        if thread is not None and thread.path != path:
+        if thread is not None and thread.path != path and not _lost(thread):
             raise BadRequest(
                 f"cannot resume running thread {thread_id} with mismatched path: "
                 f"requested `{path}`, active `{thread.path}`"
@@ -349,3 +349,8 @@ class Threads:
             return await thread.history()
         except Unreadable as error:
             raise failed_to_load(error) from error
+
+
+def _lost(thread: Thread) -> bool:
+    """Whether the log of an idle thread is no longer what it was: it is to be loaded anew."""
+    return not thread.running and thread.journal.lost

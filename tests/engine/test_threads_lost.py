@@ -49,3 +49,15 @@ async def test_what_became_of_the_file_counts_after_a_resume(
         assert isinstance(resumed.thread.status, p.IdleThreadStatus)
         await running.turn(thread_id)
         assert len((await running.resume(thread_id)).thread.turns) == left + 1
+
+
+async def test_a_file_that_was_moved_can_be_named_by_its_new_path(tmp_path: Path) -> None:
+    async with engine(make_home(tmp_path)) as running:
+        thread_id = await running.start()
+        await running.turn(thread_id)
+        path = running.host.threads.get(thread_id).path
+        assert path is not None
+        elsewhere = path.rename(tmp_path / path.name)
+        assert (await running.resume(thread_id, path=str(elsewhere))).thread.path == str(elsewhere)
+        await running.turn(thread_id)
+        assert elsewhere.exists() and not path.exists()
