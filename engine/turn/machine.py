@@ -139,7 +139,8 @@ class Turn:
         self.first_token_ms: int | None = None
         """Milliseconds from the start to the first output of the model."""
         self.client_metadata: dict[str, str] | None = None
-        """What the client said about the turn, or with the last input that said something; for every request."""
+        """What the client said about the turn, or with the last input that said something; for requests from then on,
+        but not for another attempt at an earlier one (observed)."""
         self.turn_state: str | None = None
         """What the server wants echoed on the later requests of this turn (spec turns 4.2)."""
         self.rerouted = False

@@ -20,11 +20,11 @@ FIRST_RETRY_SECONDS = 0.2
 
 def sample(turn: Turn, setup: TurnSetup) -> Script:
     """Get one complete reply; returns the text of its last assistant message, if any."""
-    retries = 0
+    retries, metadata = 0, turn.client_metadata
     while True:
         reply = Reply(turn, setup)
         try:
-            yield Run(Sample(turn.id, turn.client_metadata, turn.turn_state), reply.take)
+            yield Run(Sample(turn.id, metadata, turn.turn_state), reply.take)
             yield from reply.settled()
         except ModelFailure as failure:
             yield from reply.settled()

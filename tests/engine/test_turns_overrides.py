@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from projections import protocol as p
 from tests.engine.mocked import mocked
-from tests.mock_model import MockModel
+from tests.mock_model import Drop, MockModel, created
 
 pytestmark = pytest.mark.anyio
 
@@ -61,3 +62,22 @@ async def test_a_thread_may_have_no_base_instructions(tmp_path: Path) -> None:
             none, configured = engine.requests
             assert "instructions" not in none.json
             assert configured.json["instructions"] == "configured"
+
+
+async def test_another_attempt_at_a_request_says_what_the_first_said(tmp_path: Path) -> None:
+    with MockModel() as model:
+        model.play(created(), model.hold(), Drop())
+        async with mocked(tmp_path / "home", model, stream_max_retries=1) as engine:
+            thread = await engine.start()
+            turn = engine.open(thread, responsesapiClientMetadata={"said": "first"})
+            await engine.until(model.wait_requests, 1)
+            given: list[p.UserInput] = [p.TextUserInput(text="more")]
+            said = {"said": "then"}
+            params = p.TurnSteerParams(
+                thread_id=thread, expected_turn_id=turn, input=given, responsesapi_client_metadata=said
+            )
+            await engine.host.turns.steer(params)
+            model.release()
+            await engine.ended(turn)
+            told = [json.loads(request.headers["x-codex-turn-metadata"])["said"] for request in engine.requests]
+            assert told == ["first", "first", "then"]
