@@ -223,6 +223,23 @@ class _Flag(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), (name, str(values))])
 
 
+class _Once(argparse.Action):
+    """Keeps the value of a flag that may be given once: which of two counts would be a guess."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given", set())
+        if self.dest in given:
+            raise argparse.ArgumentError(self, "cannot be used multiple times")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 def _parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="rollout-engine", allow_abbrev=False)
     root.add_argument("--version", "-V", action="version", version=f"rollout-engine (codex-cli {VERSION})")
@@ -232,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
 
     server = commands.add_parser("app-server", help="serve app-server clients", allow_abbrev=False)
     server.set_defaults(run=_app_server)
+    server.register("action", None, _Once)
     _add_config_flags(server, "flags")
     server.add_argument(
         "--listen",

@@ -128,6 +128,8 @@ WRONG_LINE = [
     (("--listen", "ws://127.0.0.1:65536"), "expected `ws://IP:PORT`"),
     (("--listen", "ws://::1:80"), "expected `ws://IP:PORT`"),
     (("--listen",), "expected one argument"),
+    (("--listen", "off", "--listen", "off"), "argument --listen: cannot be used multiple times"),
+    ((*TOKEN, "--ws-token-file", "/x", *TOKEN), "argument --ws-auth: cannot be used multiple times"),
     (("--ws-auth", "foo"), "invalid choice: 'foo'"),
     (("--ws-max-clock-skew-seconds", "-1"), "--ws-max-clock-skew-seconds"),
     (("--ws-max-clock-skew-seconds", str(1 << 64)), "is no number of seconds"),
