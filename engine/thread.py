@@ -185,8 +185,13 @@ class Thread(Kept):
 
     async def close(self) -> None:
         """End the owner after what is already posted; a running turn is interrupted first."""
-        self.interrupt(self._inbox.close)
+        self.interrupt(self._close)
         await self._over.wait()
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.tell_ends()
+        self._inbox.close()
 
     # -- the owner
 

@@ -15,7 +15,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from engine.processes.buffers import HeadTail, Live, Utf8Chunks, text
-from engine.processes.session import Session, StdinClosed
+from engine.processes.session import TRAILING_SECONDS, Session, StdinClosed
 from engine.processes.spawn import Command, Stream
 
 MAX_PROCESSES = 64
@@ -133,6 +133,8 @@ class Store:
         self._reserved: set[int] = set()
         self._kept: dict[int, Running] = {}
         """By session id, the least recently used first."""
+        self._watched: dict[Running, Callable[[Running], None]] = {}
+        """Commands whose end is still to be told, and whom to tell."""
 
     @property
     def crowd(self) -> int:
@@ -176,9 +178,16 @@ class Store:
         return running
 
     def watch(self, running: Running, on_chunk: Callable[[bytes], None], on_end: Callable[[Running], None]) -> None:
-        """Show its output to clients from now on, and tell once when it has ended."""
+        """Show its output to clients from now on, and tell once when it has ended: a moment later, as the reference
+        does, which waits for trailing output (spec tools 2)."""
         running.show(on_chunk)
-        self._tasks.start_soon(_tell_end, running, on_end)
+        self._watched[running] = on_end
+        self._tasks.start_soon(self._tell_end, running)
+
+    def tell_ends(self) -> None:
+        """Tell of all commands that have ended by now, without waiting any longer."""
+        for running in [each for each in self._watched if each.session.finished.is_set()]:
+            self._watched.pop(running)(running)
 
     def get(self, number: int) -> Running:
         """A kept command, now the most recently used one.
@@ -227,7 +236,9 @@ class Store:
         del self._kept[chosen.number]
         chosen.session.kill()
 
-
-async def _tell_end(running: Running, on_end: Callable[[Running], None]) -> None:
-    await running.session.finished.wait()
-    on_end(running)
+    async def _tell_end(self, running: Running) -> None:
+        await running.session.finished.wait()
+        await anyio.sleep(TRAILING_SECONDS)
+        on_end = self._watched.pop(running, None)
+        if on_end is not None:
+            on_end(running)

@@ -119,6 +119,21 @@ async def test_clients_see_the_output_and_the_end(store: Store) -> None:
     assert running.output == "early\nläte\n"
 
 
+async def test_an_end_can_be_told_without_waiting_for_trailing_output(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "TRAILING_SECONDS", 60)
+    told: list[int] = []
+    ending, running = [await start(store, command) for command in ("sleep 0.3", "sleep 60")]
+    for each in (ending, running):
+        store.watch(each, lambda _: None, lambda ended: told.append(ended.number))
+    await ending.session.finished.wait()
+    assert told == []
+    for _ in range(2):
+        store.tell_ends()
+        assert told == [ending.number]
+
+
 async def test_what_cannot_start_frees_its_number(store: Store) -> None:
     number = store.reserve()
     with pytest.raises(SpawnError):
