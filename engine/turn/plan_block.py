@@ -22,7 +22,7 @@ class PlanParser:
         self._line_start = True
 
     def feed(self, piece: str) -> list[tuple[Kind, str]]:
-        """What a piece adds: pieces of text, pieces of plan, and where a plan opens."""
+        """What a piece adds: pieces of text, pieces of plan, and where a plan opens; neighbours are one piece."""
         out: list[tuple[Kind, str]] = []
         for line in piece.splitlines(keepends=True):
             self._take(line, out)
@@ -64,8 +64,11 @@ class PlanParser:
         return True
 
     def _say(self, text: str, out: list[tuple[Kind, str]]) -> None:
+        kind: Kind = "plan" if self._inside else "text"
+        if out and out[-1][0] == kind:
+            text = out.pop()[1] + text
         if text:
-            out.append(("plan" if self._inside else "text", text))
+            out.append((kind, text))
 
 
 def split(message: str) -> tuple[str, str | None]:

@@ -96,6 +96,13 @@ def test_in_plan_mode_a_message_begins_with_its_first_word() -> None:
     assert deltas(world) == ["  \nafter"]
 
 
+def test_the_lines_of_a_delta_stay_together() -> None:
+    text = "so:\n\n<proposed_plan>\none\ntwo\nthree"
+    world = stream("plan", added(EMPTY, "m"), rp.TextDelta(text), say(f"{text}\n</proposed_plan>", "m"))
+    assert deltas(world) == ["so:\n\n"]
+    assert [event.delta for event in world.events(ev.PlanDelta)] == ["one\ntwo\nthree"]
+
+
 def test_in_plan_mode_a_message_that_is_only_a_plan_is_not_shown() -> None:
     world = stream("plan", say(PLAN, "m"))
     assert [type(done.item).__name__ for done in world.events(ev.ItemCompleted)][1:] == ["PlanItem"]
