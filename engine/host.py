@@ -101,7 +101,7 @@ class Host:
         return user_agent(self.originator, name, version, os.environ)
 
     def client_ready(self, connection_id: int) -> None:
-        """A client sent `initialized`: it hears what is wrong with the configuration."""
+        """A client has introduced itself: it hears what is wrong with the configuration."""
         for warning in self.catalogs.config_warnings():
             self.sink.publish(Notification("configWarning", warning, Only(connection_id)))
 

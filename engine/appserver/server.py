@@ -47,9 +47,6 @@ class Host(Protocol):
     def introduce(self, name: str, version: str) -> str:
         """A client said who it is: the user agent of this process for it. The first one names the originator."""
 
-    def client_ready(self, connection_id: int) -> None:
-        """A client sent `initialized`: the time for start-up notices to it."""
-
     def client_gone(self, connection_id: int) -> None:
         """A connection was closed: what belongs to it alone (watches, its processes) ends."""
 
@@ -104,7 +101,8 @@ class Server:
             self._host.client_gone(connection.id)
 
     async def receive(self, connection: Connection, raw: bytes | str) -> None:
-        """Take one message of a client; what is none, or answers nothing, is dropped.
+        """Take one message of a client; what is none, or answers nothing, is dropped. So is `initialized`, the one
+        notification that clients send: nothing waits for it (observed).
 
         Yields once, so that a burst of cheap requests is served as it comes and only slow ones pile up.
         """
@@ -112,9 +110,7 @@ class Server:
         if message is None or self._closed:
             return
         if isinstance(message.method, str):
-            if isinstance(message.id, UnsetType):
-                self._notified(connection, message.method)
-            else:
+            if not isinstance(message.id, UnsetType):
                 self._requested(connection, message, message.id)
                 await anyio.lowlevel.checkpoint()
         elif not isinstance(message.result, UnsetType):
@@ -128,10 +124,6 @@ class Server:
             context.responder.fail(Overloaded())
         else:
             self._tasks.start_soon(self._dispatcher.serve, context, message)
-
-    def _notified(self, connection: Connection, method: str) -> None:
-        if method == "initialized" and connection.initialized:
-            self._host.client_ready(connection.id)
 
     async def settle(self, connection: Connection) -> None:
         """Wait a moment for the requests of a client that has stopped sending."""

@@ -104,6 +104,8 @@ async def test_leaving_by_request_or_by_closing() -> None:
         publish(app, Notification("turn/started", {}, Subscribers("t")))
         assert await first.quiet()
         assert app.host.calls == [
+            ("ready", first.connection.id),
+            ("ready", second.connection.id),
             ("listeners", "t", 1),
             ("listeners", "t", 2),
             ("listeners", "t", 1),
@@ -134,7 +136,7 @@ async def test_resuming_twice_makes_no_second_subscription() -> None:
         publish(app, Notification("turn/started", {}, Subscribers("t")))
         await client.receive()
         assert await client.quiet()
-        assert app.host.calls == [("listeners", "t", 1)]
+        assert app.host.calls == [("ready", client.connection.id), ("listeners", "t", 1)]
 
 
 async def test_a_note_is_encoded_once_for_all() -> None:
@@ -146,12 +148,13 @@ async def test_a_note_is_encoded_once_for_all() -> None:
         assert all(batch is not None and batch[0] is first[0] for batch in others)
 
 
-async def test_start_up_notices_wait_for_initialized() -> None:
+async def test_start_up_notices_follow_the_answer_to_initialize_and_come_once() -> None:
     async with serving() as app:
         client = app.connect()
         await client.send({"method": "initialized"})
-        await client.initialize()
         assert app.host.calls == []
+        await client.initialize()
+        assert app.host.calls == [("ready", client.connection.id)]
         await client.send({"method": "initialized", "params": {}})
         assert app.host.calls == [("ready", client.connection.id)]
 

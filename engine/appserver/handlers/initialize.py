@@ -10,7 +10,8 @@ from projections import protocol as p
 
 
 async def initialize(ctx: Context, params: p.InitializeParams) -> Reply:
-    """Answer with the server's identity; from then on the connection may send requests and hears notifications.
+    """Answer with the server's identity; from then on the connection may send requests and hears notifications,
+    start-up notices first.
 
     :raises BadRequest: when the connection is initialized already, or the name is no HTTP header value (it becomes
         the `originator` header of model requests).
@@ -31,7 +32,8 @@ async def initialize(ctx: Context, params: p.InitializeParams) -> Reply:
             codex_home=str(ctx.engine.home),
             platform_family="unix",
             platform_os="linux",
-        )
+        ),
+        lambda: ctx.engine.client_ready(connection.id),
     )
 
 
