@@ -6,6 +6,7 @@ needs and this struct does not name is in `table` (merged) and `layers` (one by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,12 @@ def rule_folders(config: Config) -> list[Path]:
 
 
 def _project_folders(home: Path, cwd: Path, root: Path) -> list[Path]:
-    """The `.codex` of every folder from the root down to the cwd, there or not, the user's own home left out."""
-    way = [folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
-    return [folder / ".codex" for folder in reversed(way) if folder / ".codex" != home]
+    """The `.codex` folders from the root down to the cwd, the user's own home left out.
+
+    What is no folder counts for nothing: sandboxes leave empty files of that name behind.
+    """
+    way = [folder / ".codex" for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
+    return [folder for folder in reversed(way) if folder != home and os.path.isdir(folder)]
 
 
 def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:

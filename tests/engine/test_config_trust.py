@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ConfigError, git_root, load, project_root, record_trusted
+from engine.config import ConfigError, git_root, load, project_root, record_trusted, rule_folders
 from engine.config.trust import trust_level
 
 
@@ -44,6 +44,19 @@ def test_trust_is_looked_up_for_the_folder_its_root_and_its_repository(tmp_path:
     assert trust_level(table, inner, inner) == "trusted"
     nearer = {"projects": {**table["projects"], str(inner): {"trust_level": "untrusted"}}}
     assert trust_level(nearer, inner, inner) == "untrusted"
+
+
+def test_a_file_where_a_project_would_have_its_folder_is_nothing_to_it(tmp_path: Path) -> None:
+    """A sandbox leaves an empty `.codex` behind."""
+    home, inner = tmp_path / "home", tmp_path / "repo" / "inner"
+    for folder in (home, tmp_path / "repo" / ".codex", inner):
+        folder.mkdir(parents=True)
+    (tmp_path / "repo" / ".git").mkdir()
+    (inner / ".codex").touch()
+    record_trusted(home, tmp_path / "repo")
+    config = load(home, {}, inner)
+    assert config.trust == "trusted"
+    assert rule_folders(config) == [home, tmp_path / "repo" / ".codex"]
 
 
 def test_recording_keeps_the_file_as_it_is(tmp_path: Path) -> None:
