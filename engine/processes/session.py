@@ -121,18 +121,23 @@ class Session:
                 if self._stdin is None:
                     raise StdinClosed
                 try:
-                    data = data[os.write(self._stdin, data) :]
-                except BlockingIOError:
-                    await anyio.wait_writable(self._stdin)
-                except (OSError, anyio.ClosedResourceError) as error:
+                    try:
+                        data = data[os.write(self._stdin, data) :]
+                    except BlockingIOError:
+                        await anyio.wait_writable(self._stdin)
+                except (OSError, anyio.ClosedResourceError) as error:  # closed also while it was full
                     raise StdinClosed from error
 
     async def close_stdin(self) -> None:
-        """End the command's input. On a terminal that is a keystroke at the start of a line, as the reference does."""
+        """End the command's input, after all that is being written.
+
+        On a terminal that is a keystroke at the start of a line, as the reference does.
+        """
         if self._stdin is not None and self._stdin == self._spawned.terminal:
             with suppress(StdinClosed):
                 await self.write(_END_OF_INPUT)
-        self._drop_stdin()
+        async with self._writing:
+            self._drop_stdin()
 
     def _drop_stdin(self) -> None:
         stdin, self._stdin = self._stdin, None

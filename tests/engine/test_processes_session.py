@@ -112,6 +112,31 @@ async def test_input_is_written_whole_and_ends_when_closed() -> None:
     assert int(seen.of("stdout")) == len(data)
 
 
+async def test_input_ends_after_what_is_still_being_written() -> None:
+    data = b"line\n" * 100_000
+    async with running(shell("read go; wc -c", stdin=True)) as (session, seen), anyio.create_task_group() as tasks:
+        tasks.start_soon(session.write, data)
+        await anyio.wait_all_tasks_blocked()
+        await session.close_stdin()
+    assert int(seen.of("stdout")) == len(data) - len(b"line\n")
+
+
+async def test_a_writer_that_waits_is_told_when_the_session_ends() -> None:
+    """The command is gone, but somebody else still holds the other end of its input."""
+    with anyio.fail_after(20):
+        async with running(shell("sleep 60", stdin=True)) as (session, _), anyio.create_task_group() as tasks:
+            held = os.open(f"/proc/{session.pid}/fd/0", os.O_RDONLY)
+
+            async def write() -> None:
+                with pytest.raises(StdinClosed):
+                    await session.write(b"x" * 10_000_000)
+
+            tasks.start_soon(write)
+            await anyio.wait_all_tasks_blocked()
+            session.kill()
+    os.close(held)
+
+
 async def test_a_command_that_does_not_read_refuses_input() -> None:
     async with running(shell("exec 0<&-; sleep 60", stdin=True)) as (session, _):
         with pytest.raises(StdinClosed):
