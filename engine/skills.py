@@ -5,12 +5,13 @@ Reads the disk at each call and remembers nothing. A broken file is an entry amo
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +25,7 @@ TEXT_LIMIT = 1024
 ADMIN_ROOT = Path("/etc/codex/skills")
 
 _SCOPES: tuple[p.SkillScope, ...] = ("repo", "user", "system", "admin")
+_RULED_BY = ("user", "flags")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?P<yaml>.+?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _MENTION = re.compile(r"\[\$(?P<linked>[\w:-]+)\]\((?P<path>[^)]+)\)|\$(?P<name>[\w:-]+)")
@@ -62,13 +64,14 @@ def discover(config: Config, cwd: Path, extra_user_roots: Sequence[Path] = ()) -
     """The skills for a folder, which need not exist, under this configuration."""
     skills: dict[str, Skill] = {}
     errors: dict[str, Broken] = {}
+    rules = _rules(config)
     for scope, root in _roots(config, cwd, extra_user_roots):
         for file in _files(root, follow=scope in ("repo", "user")):
             path = os.path.realpath(file)
-            if path in skills or path in errors:
+            if path in skills or path in errors or not _is_text(path):
                 continue
             try:
-                skills[path] = _read(Path(path), scope, config)
+                skills[path] = _read(Path(path), scope, rules)
             except _Unreadable as error:
                 if scope != "system":
                     errors[path] = Broken(path, str(error))
@@ -180,6 +183,15 @@ def _files(root: Path, *, follow: bool) -> Iterator[Path]:
                 folders.append((folder / entry.name, depth + 1))
 
 
+def _is_text(path: str) -> bool:
+    """Whether a path can be told to anybody: not if its name is no UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_file(entry: os.DirEntry[str], follow: bool) -> bool:
     try:
         return entry.is_file(follow_symlinks=follow)
@@ -198,7 +210,7 @@ class _Unreadable(Exception):
     """The file cannot be used; the text is what `skills/list` says about it."""
 
 
-def _read(file: Path, scope: p.SkillScope, config: Config) -> Skill:
+def _read(file: Path, scope: p.SkillScope, rules: Sequence[_Rule]) -> Skill:
     """:raises _Unreadable: with the reference's words where it has any"""
     front = _front_matter(file)
     name = _collapsed(front.get("name")) or file.parent.name
@@ -221,7 +233,7 @@ def _read(file: Path, scope: p.SkillScope, config: Config) -> Skill:
         short_description=short,
         path=str(file),
         scope=scope,
-        enabled=_enabled(config, name, str(file)),
+        enabled=_enabled(rules, name, str(file)),
         implicit=_table(extras, "policy").get("allow_implicit_invocation") != "false",
         interface=_interface(_table(extras, "interface"), file.parent),
         tools=_tools(_table(extras, "dependencies").get("tools")),
@@ -264,6 +276,8 @@ def _yaml(text: str) -> Any:
         if isinstance(error, yaml.MarkedYAMLError) and mark is not None:
             reason = f"{error.problem} at line {mark.line + 1} column {mark.column + 1}"
         raise _Unreadable(f"invalid YAML: {reason}") from error
+    except RecursionError as error:
+        raise _Unreadable("invalid YAML: nested too deep") from error
 
 
 def _agent_file(folder: Path) -> Mapping[str, Any]:
@@ -303,7 +317,7 @@ def _icon(value: object, folder: Path) -> str | None:
     if not isinstance(value, str) or not value.strip():
         return None
     path = Path(os.path.normpath(value.strip()))
-    return str(folder / path) if path.parts[0] == "assets" and len(path.parts) > 1 else None
+    return str(folder / path) if path.parts[:1] == ("assets",) and len(path.parts) > 1 else None
 
 
 def _tools(given: object) -> tuple[p.SkillToolDependency, ...]:
@@ -319,10 +333,31 @@ def _tools(given: object) -> tuple[p.SkillToolDependency, ...]:
 _TOOL_FIELDS = ("type", "value", "description", "transport", "command", "url")
 
 
-def _enabled(config: Config, name: str, path: str) -> bool:
-    """Off if an entry of `[[skills.config]]` says so by name or by path; the last one counts."""
-    enabled = True
-    for entry in config.get("skills.config", []):
-        if entry.get("name") == name or os.path.realpath(entry.get("path", "")) == path:
-            enabled = entry.get("enabled", True)
-    return enabled
+class _Rule(NamedTuple):
+    """An entry of `[[skills.config]]`."""
+
+    enabled: bool
+    name: str | None = None
+    path: str | None = None
+
+
+def _rules(config: Config) -> list[_Rule]:
+    """What the user has said of single skills, in the config file and above it in flags; projects have no say in it.
+
+    An entry that names a skill in both ways, or in none, says nothing (observed).
+    """
+    said = (layer.table.get("skills", {}).get("config", ()) for layer in config.layers if layer.kind in _RULED_BY)
+    rules = []
+    for entry in itertools.chain.from_iterable(said):
+        name, path = entry.get("name"), entry.get("path")
+        if path is not None and name is None:
+            rules.append(_Rule(entry["enabled"], path=os.path.realpath(path)))
+        elif path is None and name is not None:
+            rules.append(_Rule(entry["enabled"], name=name.strip()))
+    return rules
+
+
+def _enabled(rules: Iterable[_Rule], name: str, path: str) -> bool:
+    """On unless the last rule that is about the skill says otherwise."""
+    about = [rule.enabled for rule in rules if name == rule.name or path == rule.path]
+    return about[-1] if about else True

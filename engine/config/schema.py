@@ -177,7 +177,19 @@ TOP_LEVEL = Section(
         "forced_login_method": Choice(("chatgpt", "api")),
         "forced_chatgpt_workspace_id": Text(),
         "cli_auth_credentials_store": Choice(("file", "keyring", "auto", "ephemeral")),
-        "skills": Section({"bundled": Section({"enabled": Flag()}), "include_instructions": Flag()}),
+        "skills": Section(
+            {
+                "bundled": Section({"enabled": Flag()}),
+                "include_instructions": Flag(),
+                "config": ListOf(
+                    Section(
+                        {"name": Text(), "path": Text(file=True), "enabled": Flag()},
+                        required=("enabled",),
+                        called="struct SkillConfig",
+                    )
+                ),
+            }
+        ),
         "mcp_servers": TableOf(MCP_SERVER),
         "mcp_oauth_callback_port": Whole("u16"),
         "mcp_oauth_credentials_store": Choice(("auto", "file", "keyring")),

@@ -1,5 +1,6 @@
 """Skills: where they are found, what their files say, and how they are listed."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,59 @@ def test_skills_are_disabled_by_name_or_path(place: Place) -> None:
     found = place.found()
     assert {skill.name: skill.enabled for skill in found.skills} == {"by-name": False, "by-path": False, "on": True}
     assert [skill.name for skill in mentioned(["$by-name $on $on"], found.skills)] == ["on"]
+
+
+def _off(*, name: str | None = None, path: str | None = None) -> str:
+    said = {"name": name, "path": path}
+    keys = "".join(f"{key} = {value!r}\n" for key, value in said.items() if value is not None)
+    return f"[[skills.config]]\n{keys}enabled = false\n"
+
+
+@pytest.mark.parametrize(
+    ("users", "projects", "flags", "off"),
+    [
+        (_off(name="a"), _off(name="b"), {}, {"a"}),
+        (_off(name="a"), "", {"skills.config": [{"name": "b", "enabled": False}]}, {"a", "b"}),
+        (_off(name="a"), "", {"skills.config": [{"name": "a", "enabled": True}]}, set()),
+        (_off(name=" a "), "", {}, {"a"}),
+        (_off(path="skills/b/SKILL.md"), "", {}, {"b"}),
+        (_off(path="skills/b"), "", {}, set()),
+        (_off(name="a", path="skills/b/SKILL.md"), "", {}, set()),
+        (_off(), "", {}, set()),
+    ],
+)
+def test_skills_are_switched_off_by_the_user_and_by_flags_only(
+    place: Place, users: str, projects: str, flags: dict[str, object], off: set[str]
+) -> None:
+    for name in "ab":
+        write(place.home / "skills" / name)
+    write(place.home, f'{users}[projects."{place.root}"]\ntrust_level = "trusted"\n', "config.toml")
+    write(place.root / ".codex", projects, "config.toml")
+    found = discover(load(place.home, flags, place.root), place.root)
+    assert {skill.name for skill in found.skills if not skill.enabled} == off
+
+
+def test_yaml_that_is_nested_too_deep_is_an_error_of_its_file(place: Place) -> None:
+    write(place.root / ".agents" / "skills" / "good")
+    deep = "[" * 5000 + "]" * 5000
+    bad = write(place.root / ".agents" / "skills" / "bad", f"---\nname: bad\ndescription: {deep}\n---\n")
+    found = place.found()
+    assert names(found) == [("repo", "good")]
+    assert [(error.path, error.message) for error in found.errors] == [(str(bad), "invalid YAML: nested too deep")]
+
+
+def test_a_folder_whose_name_is_no_text_hides_no_other_skill(place: Place) -> None:
+    write(place.home / "skills" / "good")
+    write(place.home / "skills" / os.fsdecode(b"odd\xff"), "---\nname: odd\ndescription: d\n---\n")
+    assert [skill["name"] for entry in place.listed() for skill in entry["skills"]] == ["good"]
+
+
+def test_an_icon_that_is_no_file_is_none(place: Place) -> None:
+    skill = write(place.home / "skills" / "a")
+    write(skill.parent / "agents", "interface:\n  display_name: A\n  icon_small: .\n", "openai.yaml")
+    (found,) = place.found().skills
+    assert found.interface is not None
+    assert found.interface.icon_small is None
 
 
 def test_skills_that_one_text_calls_come_as_they_are_listed() -> None:
