@@ -70,7 +70,7 @@ def _project_files(cwd: Path, markers: Sequence[str], names: Sequence[str]) -> l
     """At most one file per folder, from the project root down to `cwd`."""
     root = project_root(cwd, markers)
     way = [folder for folder in (cwd, *cwd.parents) if folder == root or root in folder.parents]
-    found = [next((folder / name for name in names if (folder / name).is_file()), None) for folder in reversed(way)]
+    found = [next((folder / name for name in names if os.path.isfile(folder / name)), None) for folder in reversed(way)]
     return [file for file in found if file]
 
 

@@ -51,6 +51,8 @@ def read_layer(kind: LayerKind, file: Path) -> Layer | None:
     except tomllib.TOMLDecodeError as error:
         broken, *spot = explain(text, error)
         raise ConfigError(broken, Spot(file, *spot)) from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: cannot recurse further; max recursion depth met") from error
     except Mismatch as error:
         if at := place(text, error.at):
             raise ConfigError(error.text, Spot(file, *at)) from error

@@ -22,7 +22,7 @@ DEFAULT_MARKERS = (".git",)
 def project_root(cwd: Path, markers: Sequence[str] = DEFAULT_MARKERS) -> Path:
     """The nearest folder, from `cwd` upwards, that holds one of the markers; `cwd` itself if none does."""
     for folder in (cwd, *cwd.parents):
-        if any((folder / marker).exists() for marker in markers):
+        if any(os.path.exists(folder / marker) for marker in markers):
             return folder
     return cwd
 
@@ -31,9 +31,9 @@ def git_root(cwd: Path) -> Path | None:
     """The top of the repository that `cwd` is in; for a linked worktree that of the main one."""
     for folder in (cwd, *cwd.parents):
         dot_git = folder / ".git"
-        if dot_git.is_dir():
+        if os.path.isdir(dot_git):
             return folder
-        if dot_git.is_file():
+        if os.path.isfile(dot_git):
             return _main_worktree(dot_git) or folder
     return None
 

@@ -74,10 +74,10 @@ class Whole(msgspec.Struct, frozen=True):
     name: str = "i64"
 
     def check(self, value: object, at: Path) -> None:
-        """:raises Mismatch: if it is no integer, or negative where that is not allowed"""
+        """:raises Mismatch: if it is no integer, or one that the type does not hold"""
         if not isinstance(value, int) or isinstance(value, bool):
             raise _wrong_type(value, at, self.name)
-        if value < 0 and self.name.startswith("u"):
+        if (value < 0 and self.name.startswith("u")) or (value >= 1 << 16 and self.name == "u16"):
             raise Mismatch(at, f"invalid value: integer `{value}`, expected {self.name}")
 
 
@@ -110,6 +110,8 @@ class Choice(msgspec.Struct, frozen=True):
         kinds = dict(self.tables)
         if not isinstance(value, Mapping):
             raise Mismatch(at, "wanted string or table")
+        if len(value) != 1:
+            raise Mismatch(at, f"wanted exactly 1 element, {'more than 1 element' if value else 'found 0 elements'}")
         for name, inner in value.items():
             if name not in kinds:
                 raise Mismatch(at, f"unknown variant `{name}`, expected {listed(self.names)}")

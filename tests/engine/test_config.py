@@ -192,6 +192,27 @@ def test_files_that_a_request_names_are_looked_for_in_its_folder(home: Path, cwd
             "approval_policy = { granular = { rules = true } }\n",
             "HOME/config.toml:1:19: missing field `sandbox_approval`",
         ),
+        ("approval_policy = {}\n", "HOME/config.toml:1:19: wanted exactly 1 element, found 0 elements"),
+        (
+            "approval_policy = { granular = {}, never = true }\n",
+            "HOME/config.toml:1:19: wanted exactly 1 element, more than 1 element",
+        ),
+        (
+            "mcp_oauth_callback_port = 65536\n",
+            "HOME/config.toml:1:27: invalid value: integer `65536`, expected u16",
+        ),
+        (
+            f"x = {'[' * 3000}{']' * 3000}\n",
+            "HOME/config.toml: cannot recurse further; max recursion depth met",
+        ),
+        (
+            "[skills]\nconfig = 5\n",
+            "HOME/config.toml:2:10: invalid type: integer `5`, expected a sequence",
+        ),
+        (
+            '[[skills.config]]\nname = "x"\n',
+            "HOME/config.toml: missing field `enabled`\nin `skills`\n",
+        ),
         ('profile = "zz"\n', "config profile `zz` not found"),
         ('model_provider = "x"\n', "Model provider `x` not found"),
         (
@@ -202,6 +223,12 @@ def test_files_that_a_request_names_are_looked_for_in_its_folder(home: Path, cwd
 )
 def test_a_bad_value_is_named_with_its_place(home: Path, cwd: Path, text: str, expected: str) -> None:
     assert complaint(home, cwd, text) == expected
+
+
+def test_a_folder_whose_name_is_too_long_to_be_there_has_settings_too(home: Path) -> None:
+    folder = Path("/") / ("x" * 300)
+    found = configured(home, folder, f'model = "m"\n[projects."{folder}"]\ntrust_level = "trusted"\n')
+    assert (found.model, found.project_root, found.trust) == ("m", folder, "trusted")
 
 
 def test_bad_syntax_is_named_with_its_place(home: Path, cwd: Path) -> None:
