@@ -6,6 +6,8 @@ import platform
 import re
 from collections.abc import Mapping
 
+from engine.headers import header_value
+
 #: The version of the reference whose protocol and files we keep; clients parse it out of the user agent.
 VERSION = "0.125.0"
 
@@ -21,11 +23,6 @@ def user_agent(originator: str, client_name: str, client_version: str, env: Mapp
     client = f"{client_name}; {client_version}".strip()
     text = f"{originator}/{VERSION} ({system} {release}; {platform.machine()}) {_terminal(env)} ({client})"
     return text if header_value(text) else re.sub(r"[^ -~]", "_", text)
-
-
-def header_value(text: str) -> bool:
-    """Whether a text may be the value of an HTTP header."""
-    return not any((c < " " and c != "\t") or c == "\x7f" for c in text)
 
 
 def _system() -> tuple[str, str]:

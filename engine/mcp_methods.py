@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -200,7 +201,7 @@ async def _login(
 ) -> None:
     from engine.mcp.discovery import authorization_server  # HTTP and the SDK: only for those who need them
 
-    if await authorization_server(url, server.http_headers) is None:
+    if await authorization_server(url, server.headers(os.environ)) is None:
         raise McpFailed("No authorization support detected")
     login = await anyio.to_thread.run_sync(_import_login)
     asked = scopes or (None if server.scopes is None else list(server.scopes))
@@ -217,7 +218,8 @@ async def auth_status(server: ServerConfig, home: Path) -> p.McpAuthStatus:
     """How requests to a server are authorised."""
     if server.url is None:
         return "unsupported"
-    if server.bearer_token_env_var is not None or "authorization" in map(str.lower, server.http_headers):
+    headers = server.headers(os.environ)
+    if server.bearer_token_env_var is not None or "authorization" in map(str.lower, headers):
         return "bearerToken"
     if not server.enabled:
         return "unsupported"
@@ -225,7 +227,7 @@ async def auth_status(server: ServerConfig, home: Path) -> p.McpAuthStatus:
         return "oAuth"
     from engine.mcp.discovery import authorization_server
 
-    return "unsupported" if await authorization_server(server.url, server.http_headers) is None else "notLoggedIn"
+    return "unsupported" if await authorization_server(server.url, headers) is None else "notLoggedIn"
 
 
 def _tools(servers: Servers, name: str) -> dict[str, p.Tool]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.config import Config
+from engine.headers import sendable
 
 STARTUP_SECONDS = 30.0
 TOOL_SECONDS = 120.0
@@ -49,6 +50,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the configuration lets the model see this tool."""
         listed = self.enabled_tools is None or tool in self.enabled_tools
         return listed and tool not in self.disabled_tools
+
+    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The headers of requests to it, but for the token."""
+        looked_up = {header: environment.get(name, "") for header, name in self.env_http_headers.items()}
+        return sendable(self.http_headers | {header: value for header, value in looked_up.items() if value.strip()})
 
     def mode(self, tool: str) -> ApprovalMode:
         """How calls of this tool are approved."""

@@ -28,6 +28,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
+from engine.headers import sendable
 from engine.mcp.auth import stored_login
 from engine.mcp.config import ServerConfig
 from engine.mcp.errors import CLOSED, UNEXPECTED, McpFailed, seconds
@@ -294,17 +295,17 @@ async def _http(config: ServerConfig, url: str, environment: Mapping[str, str], 
 
 
 def headers(config: ServerConfig, environment: Mapping[str, str]) -> dict[str, str]:
-    """The configured headers of requests to a server.
+    """The configured headers of requests to a server; those that are not ASCII only go along when it is asked whether
+    it knows OAuth (observed).
 
     :raises McpFailed: the variable of the bearer token is not there
     """
-    known = dict(config.http_headers)
-    known |= {header: environment[name] for header, name in config.env_http_headers.items() if environment.get(name)}
+    known = config.headers(environment)
     if config.bearer_token_env_var is not None:
         token = environment.get(config.bearer_token_env_var)
         if not token:
             wrong = "not set" if token is None else "empty"
             variable = config.bearer_token_env_var
             raise McpFailed(f"Environment variable {variable} for MCP server '{config.name}' is {wrong}")
-        known["Authorization"] = f"Bearer {token}"
-    return known
+        known |= sendable({"Authorization": f"Bearer {token}"})
+    return {name: value for name, value in known.items() if value.isascii()}

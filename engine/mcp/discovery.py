@@ -32,7 +32,8 @@ async def authorization_server(url: str, headers: dict[str, str] | None = None) 
     A server that names another one for its protected resource (RFC 9728) is believed.
     """
     limits = httpx2.Timeout(TIMEOUT_SECONDS)
-    async with httpx2.AsyncClient(headers={**(headers or {}), **_HEADERS}, timeout=limits) as client:
+    sent = {name.encode(): value.encode() for name, value in {**(headers or {}), **_HEADERS}.items()}
+    async with httpx2.AsyncClient(headers=sent, timeout=limits) as client:
         for place in _places(url, *_SERVER):
             if found := _metadata(await _get(client, place)):
                 return found
@@ -69,6 +70,7 @@ def _places(url: str, document: str, forms: Iterable[str]) -> Iterable[str]:
     """Where a document about a URL may be, each place once; nowhere if it is no URL."""
     try:
         parts = urlsplit(url)
+        _ = parts.port  # refuses a number that is none of a port
     except ValueError:
         return ()
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

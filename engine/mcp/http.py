@@ -21,6 +21,9 @@ GOODBYE_SECONDS = 2.0
 """How long the end of a session may take to be told; a server may not hold up its own end."""
 HTTP_STATUS = "http_status"
 """Member of an error's data: the status behind an error that was made here."""
+LAST_PORT = 65535
+PREVIEW_BYTES = 8192
+"""What an error shows of a body."""
 SESSION_HEADER = "mcp-session-id"
 WORKER = (
     "rmcp::transport::worker::WorkerTransport<rmcp::transport::streamable_http_client::StreamableHttpClientWorker<"
@@ -37,6 +40,8 @@ class Client(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send; what failed comes back as a JSON-RPC error with an HTTP status of its own."""
+        if (request.url.port or 0) > LAST_PORT:
+            return _explained(request, 503, _no_address(request.url))
         try:
             if request.method == "DELETE":
                 with anyio.fail_after(GOODBYE_SECONDS):
@@ -76,14 +81,22 @@ async def _checked(request: httpx2.Request, response: httpx2.Response) -> httpx2
 def _fault(kind: str, body: bytes) -> str | None:
     """Why this is no message, in the words of the reference; None if it is one."""
     if not kind.startswith("application/json"):
-        shown = msgspec.json.encode(f"{kind}; body: {body.decode(errors='replace')}").decode()
-        return f"Unexpected content type: {f'Some({shown})' if kind else 'None'}"
+        shown = msgspec.json.encode(f"{kind or 'missing-content-type'}; body: {_preview(body)}").decode()
+        return f"Unexpected content type: Some({shown})"
     try:
         read(body)
     except NotJson as broken:
         return f"Deserialize error: {broken.message} at {position(body, broken.at)}"
     members = _members(body)
     return None if "jsonrpc" in members and any(name in members for name in _MESSAGE_MEMBERS) else _STRANGE
+
+
+def _preview(body: bytes) -> str:
+    """A body, but not more of it than anybody wants to read."""
+    if len(body) <= PREVIEW_BYTES:
+        return body.decode(errors="replace")
+    begun = body[:PREVIEW_BYTES].decode(errors="ignore")
+    return f"{begun}... (truncated {len(body) - len(begun.encode())} bytes)"
 
 
 def _asks(request: httpx2.Request) -> bool:
@@ -111,6 +124,8 @@ def _members(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 def _no_address(url: httpx2.URL) -> str:
+    if (url.port or 0) > LAST_PORT:
+        return f"{_FAILED} url is invalid: invalid port number"
     why = f"only supports http and https URLs, got {url.scheme}" if url.scheme else None
     return f"{_FAILED} {why or 'url is invalid: relative URL without a base'}"
 

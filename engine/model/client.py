@@ -26,6 +26,7 @@ from engine.turn.replies import OTHER, Completed, ModelFailure, RateLimits, Stre
 ERROR_BODY_LIMIT: Final = 1 << 20
 """Bytes of an error answer that are read; the rest says nothing new."""
 
+_LAST_PORT: Final = 65535
 _REDIRECTS: Final = 10
 
 _LAST_BYTES: Final = 0.02
@@ -102,6 +103,8 @@ class ModelClient:
         merged = {name.encode(): value.encode() for name, value in endpoint.joined(headers).items()}
         try:
             request = self._http.build_request("POST", url, content=body, headers=merged)
+            if (request.url.port or 0) > _LAST_PORT:
+                raise httpx2.InvalidURL("invalid port number")
         except httpx2.InvalidURL as error:
             raise ModelFailure(f"invalid provider URL {url}: {error}", OTHER, kind="config") from error
         for attempt in range(1, endpoint.request_max_retries + 2):

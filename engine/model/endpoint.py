@@ -2,7 +2,6 @@
 headers. Pure: the environment is a parameter, and looking up a missing key is a `ModelFailure` like any
 other."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from engine.config.providers import Provider
+from engine.headers import sendable
 from engine.turn.replies import OTHER, ModelFailure
 
 MAX_RETRIES: Final = 100
@@ -18,8 +18,6 @@ _STREAM_RETRIES: Final = 5
 _IDLE_MS: Final = 300_000
 _CONNECT_MS: Final = 15_000
 _OPENAI_URL: Final = "https://api.openai.com/v1"
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _QUERY_SAFE: Final = "!$%&()*+,/:;=?@[\\]^`{|}~"
 _DEFAULTS: Final = frozenset({"user-agent", "originator", "content-type"})
 _CHATGPT_URL: Final = "https://chatgpt.com/backend-api/codex"
@@ -84,11 +82,9 @@ def resolve(provider: Provider, environ: Mapping[str, str], credentials: Credent
     if bearer := _key(provider, environ) or provider.experimental_bearer_token or login.bearer:
         headers["authorization"] = f"Bearer {bearer}"
     pairs = [quote(f"{key}={text}", safe=_QUERY_SAFE) for key, text in (provider.query_params or {}).items()]
-    # Blanks around a value are no part of it in HTTP; the client library refuses them, as in a key that was pasted.
-    headers = {name: value.strip(" \t") for name, value in headers.items() if _sendable(name, value)}
     return Endpoint(
         base=(provider.base_url or (_CHATGPT_URL if login.chatgpt else _OPENAI_URL)).rstrip("/"),
-        headers=headers,
+        headers=sendable(headers),
         query=f"?{'&'.join(pairs)}" if pairs else "",
         request_max_retries=_retries(provider.request_max_retries, _REQUEST_RETRIES),
         stream_max_retries=_retries(provider.stream_max_retries, _STREAM_RETRIES),
@@ -123,11 +119,6 @@ def _key(provider: Provider, environ: Mapping[str, str]) -> str | None:
         hint = f" {provider.env_key_instructions}" if provider.env_key_instructions else ""
         raise ModelFailure(f"Missing environment variable: `{provider.env_key}`.{hint}", OTHER, kind="config")
     return value
-
-
-def _sendable(name: str, value: str) -> bool:
-    """Is this a header HTTP allows? The reference leaves out the others without a word, too."""
-    return _TOKEN.fullmatch(name) is not None and _CONTROL.search(value) is None
 
 
 def _retries(configured: int | None, default: int) -> int:

@@ -57,11 +57,12 @@ async def call(servers: Servers, tool: str, heard: list[str | None] | None = Non
 async def test_a_server_is_reached_with_its_headers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "MY_TOKEN", "secret")
     monkeypatch.setitem(os.environ, "MY_HEADER", "b")
+    monkeypatch.setitem(os.environ, "BLANK", " ")
     table = {
         "url": f"{url}/mcp",
         "bearer_token_env_var": "MY_TOKEN",
-        "http_headers": {"X-A": "a"},
-        "env_http_headers": {"X-B": "MY_HEADER", "X-C": "NO_SUCH"},
+        "http_headers": {"X-A": " a", "X-D": "ü", "X-E": "1\n2", "X F": "1"},
+        "env_http_headers": {"X-B": "MY_HEADER", "X-C": "NO_SUCH", "X-G": "BLANK"},
     }
     async with running(table) as servers:
         answer = await call(servers, "seen")
@@ -69,7 +70,8 @@ async def test_a_server_is_reached_with_its_headers(url: str, monkeypatch: pytes
     seen = msgspec.json.decode(answer["content"][0]["text"])
     headers = seen["headers"]
     assert (headers["authorization"], headers["x-a"], headers["x-b"]) == ("Bearer secret", "a", "b")
-    assert "x-c" not in headers and headers["mcp-protocol-version"] == "2025-06-18"
+    assert not headers.keys() & {"x-c", "x-d", "x-e", "x f", "x-g"}
+    assert headers["mcp-protocol-version"] == "2025-06-18"
     assert seen["meta"]["threadId"] == "t"
 
 
@@ -121,9 +123,8 @@ class Odd:
     """An HTTP server that answers every request of the protocol with the same response."""
 
     def __init__(self, status: int, kind: str, body: bytes) -> None:
-        head = (
-            f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
+        typed = f"Content-Type: {kind}\r\n" if kind else ""
+        head = f"HTTP/1.1 {status} X\r\n{typed}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         self.response = head.encode() + body
 
     async def serve(self, stream: anyio.abc.SocketStream) -> None:
@@ -137,6 +138,11 @@ class Odd:
     [
         (Odd(404, "text/plain", b"not here"), 'Unexpected content type: Some("text/plain; body: not here")'),
         (Odd(200, "text/html", b"<p>"), 'Unexpected content type: Some("text/html; body: <p>")'),
+        (Odd(404, "", b""), 'Unexpected content type: Some("missing-content-type; body: ")'),
+        (
+            Odd(500, "text/plain", b"x" * 8191 + "é".encode() * 5),
+            f'Unexpected content type: Some("text/plain; body: {"x" * 8191}... (truncated 10 bytes)")',
+        ),
         (Odd(401, "application/json", b""), "Deserialize error: EOF while parsing a value at line 1 column 0"),
         (Odd(200, "application/json", b"{nope"), "Deserialize error: key must be a string at line 1 column 2"),
         (
@@ -162,6 +168,13 @@ async def test_an_answer_that_is_no_message_says_what_it_is(response: Odd, error
     else:
         wanted = f"Send message error Transport [{WORKER}] error: {error}, when send initialize request"
     assert watcher.told[1][2] == start + wanted
+
+
+async def test_a_port_that_is_none_is_told() -> None:
+    watcher = Watcher()
+    async with running({"url": "http://127.0.0.1:99999/mcp"}, watcher):
+        pass
+    assert "http/request url is invalid: invalid port number, when send initialize request" in str(watcher.told[1][2])
 
 
 async def test_a_server_that_does_not_answer_the_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

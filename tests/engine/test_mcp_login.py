@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +21,10 @@ import pytest
 from engine.errors import BadRequest, Internal
 from engine.mcp import credentials
 from engine.mcp.auth import StoredLogin
+from engine.mcp.config import server
 from engine.mcp.credentials import Credentials
 from engine.mcp.discovery import authorization_server
+from engine.mcp_methods import auth_status
 from projections import protocol as p
 from tests.engine.harness import CONFIG, make_home, until
 from tests.engine.test_mcp_calls import Bench, bench
@@ -380,10 +383,10 @@ async def test_the_server_that_a_resource_names_is_believed(monkeypatch: pytest.
     ]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/mcp", "http://[", "nowhere"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/mcp", "http://127.0.0.1:99999/mcp", "http://[", "nowhere"])
 async def test_a_server_that_is_not_there_has_none(url: str) -> None:
     with anyio.fail_after(20):
-        assert await authorization_server(url) is None
+        assert await authorization_server(url, {"X-A": "ü"}) is None
 
 
 @pytest.mark.parametrize("body", [b'{"a":"\xff"}', b"[" * 100_000, b"{"])
@@ -393,3 +396,11 @@ async def test_an_answer_that_cannot_be_read_names_none(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(httpx2.AsyncClient, "get", get)
     assert await authorization_server("http://m/mcp") is None
+
+
+async def test_a_login_may_stand_in_a_header_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "MY_LOGIN", "Basic x")
+    asked = server("h", {"url": "http://127.0.0.1:9/", "env_http_headers": {"Authorization": "MY_LOGIN"}})
+    assert await auth_status(asked, tmp_path) == "bearerToken"

@@ -197,10 +197,11 @@ async def test_a_huge_error_answer_is_not_read_to_its_end() -> None:
     assert len(failure.message) == 1 << 20
 
 
-async def test_an_impossible_url_is_named() -> None:
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999"])
+async def test_an_impossible_url_is_named(url: str) -> None:
     with MockModel() as model:
-        failure = await fails(model, base_url="http://[::1")
-    assert failure.message.startswith("invalid provider URL http://[::1/responses: ") and failure.retry is None
+        failure = await fails(model, base_url=url)
+    assert failure.message.startswith(f"invalid provider URL {url}/responses: ") and failure.retry is None
 
 
 async def test_headers_that_http_does_not_allow_are_left_out() -> None:

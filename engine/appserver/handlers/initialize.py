@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.appserver.connection import ClientInfo
 from engine.appserver.dispatch import Context, Handler, Reply
 from engine.errors import BadRequest
-from engine.identity import header_value
+from engine.headers import header_value
 from projections import protocol as p
 
 
