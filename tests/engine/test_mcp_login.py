@@ -272,6 +272,21 @@ async def test_a_token_that_another_connection_has_renewed_is_taken(tmp_path: Pa
     assert not place.asked("/token")
 
 
+async def test_connections_that_need_a_new_token_at_once_ask_for_one(tmp_path: Path, place: Served) -> None:
+    old = msgspec.structs.replace(KEPT, server_url=f"{place.url}/mcp", access_token="OLD", expires_at=0)
+    credentials.save(tmp_path, old)
+    answers: list[int] = []
+
+    async def connect() -> None:
+        async with httpx2.AsyncClient(auth=StoredLogin(tmp_path, old)) as client:
+            answers.append((await client.delete(old.server_url)).status_code)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(connect)
+    assert len(place.asked("/token")) == 1 and 401 not in answers
+
+
 async def test_a_renewed_token_that_cannot_be_kept_still_counts(tmp_path: Path, place: Served) -> None:
     (tmp_path / credentials.FILE).mkdir()
     old = msgspec.structs.replace(KEPT, server_url=f"{place.url}/mcp", access_token="OLD")
