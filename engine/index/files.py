@@ -178,7 +178,7 @@ def _folded(log: Log, known: Entry, budget: Budget) -> tuple[CatalogRow, int, bo
     row, covered = known.row, known.covered
     for number, record in enumerate(log.read(covered, limit=_LINE)):
         size = record.end - known.covered
-        enough = size > budget.bytes or (row.listed and row.model and size > _BLOCK and budget is HEAD)
+        enough = size > budget.bytes or (row.id and row.preview and row.model and size > _BLOCK and budget is HEAD)
         if number and (number >= budget.lines or enough):
             return row, covered, False
         row = catalog.fold(row, _whole(log, record, row))

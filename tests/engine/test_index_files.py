@@ -38,10 +38,18 @@ def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
     assert entry.row.updated_at == path.stat().st_mtime_ns // 1_000_000
 
 
+SETTINGS = {"approval_policy": "never", "sandbox_policy": {"type": "read-only"}, "summary": "auto"}
+CONTEXT = line("turn_context", {"cwd": "/w", "model": "m"} | SETTINGS)
+
+
+def test_the_head_goes_as_far_as_the_first_words(tmp_path: Path) -> None:
+    file(tmp_path, [meta(ID), CONTEXT, said(""), *[CHATTER] * 100, said("hi"), *[CHATTER] * 10])
+    entry = read(tmp_path)
+    assert (entry.complete, entry.row.preview) == (False, "hi")
+
+
 def test_of_a_large_file_only_the_head_is_read(tmp_path: Path) -> None:
-    settings = {"approval_policy": "never", "sandbox_policy": {"type": "read-only"}, "summary": "auto"}
-    context = line("turn_context", {"cwd": "/w", "model": "m"} | settings)
-    file(tmp_path, [meta(ID), context, said("hi"), *[CHATTER] * 100_000])
+    file(tmp_path, [meta(ID), CONTEXT, said("hi"), *[CHATTER] * 100_000])
     files = Files(tmp_path)
     entry = files.read("r.jsonl")
     assert entry is not None
