@@ -76,6 +76,7 @@ class Edits:
         estimate = window.estimate(thread.settings.base_instructions)
         counted = usage.after_estimate(thread.usage, estimate, thread.settings.info.effective_window)
         thread.from_log = True
+        thread.leftovers.take(None)  # gone with the turn that it was said in
         thread.record([counted.line(), marker], self._threads.layout.new_id(self._clock.now()))
         thread.keep()
         turns = settled((await thread.history()).turns, None)

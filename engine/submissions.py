@@ -66,9 +66,12 @@ async def begin(thread: Thread, turn_id: str, user: Submission, settings: Settin
     if thread.running:
         await thread.feed(Steer(clock.now(), steered(user)))
         return
-    await thread.start(
-        turn_id, settings, "regular", lambda: turn_setup(thread, turn_id, user, settings, clock), regular
-    )
+
+    def setup() -> TurnSetup:
+        given = turn_setup(thread, turn_id, user, settings, clock)
+        return msgspec.structs.replace(given, earlier=thread.leftovers.take(user))
+
+    await thread.start(turn_id, settings, "regular", setup, regular)
 
 
 async def steer(thread: Thread, expected_turn_id: str, user: Submission, clock: Clock) -> str:

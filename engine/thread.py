@@ -27,6 +27,7 @@ from engine.errors import BadRequest, EngineError
 from engine.inbox import Action, Answer, Inbox
 from engine.journal import Journal
 from engine.kept import Kept
+from engine.leftovers import Leftovers
 from engine.mcp_operations import ThreadServers
 from engine.notes import Sink
 from engine.operations import Operations
@@ -124,6 +125,7 @@ class Thread(Kept):
         """Commands of the user that run beside the turn: an interrupt ends them too."""
         self._turn_id = ""
         """Id of the running or the last turn."""
+        self.leftovers = Leftovers()
         self._later: list[Action] = []
         self._interrupts: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
@@ -209,6 +211,7 @@ class Thread(Kept):
                 async for action in self._inbox:
                     await self._act(action)
                 await self._act(lambda: self._interrupt("interrupted"))  # a turn that was asked for meanwhile
+                await self._act(self._put_down)
                 await self.processes.clean()
                 tasks.cancel_scope.cancel()
             await self._operations.closed(self)
@@ -236,6 +239,15 @@ class Thread(Kept):
         await self.feed(Interrupt(self.clock.now(), reason))
         for scope in self.asides:
             scope.cancel()
+
+    async def _put_down(self) -> None:
+        """Nothing is lost with the thread that waits for a turn."""
+        left = self.leftovers.take(None)
+        lines: list[ev.Body] = []
+        for user in left:
+            lines += [*user.messages, user.shown]
+        if lines:
+            self.record(lines)
 
     def after_turn(self, action: Action) -> None:
         """Run `action` when the running turn is over. Owner only."""
@@ -389,6 +401,8 @@ class Thread(Kept):
                 self._sink.publish(note)
 
     def _over_with_turn(self) -> None:
+        if self._machine is not None:
+            self.leftovers.keep(self._machine.pending)
         self._machine = None
         self.kind = None
         self.mcp.turn_over()

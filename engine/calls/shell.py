@@ -195,7 +195,7 @@ def user_shell_turn(
         ended = aborted(turn.elapsed_ms / 1000)
         turn.emit(ran(command, ended, policy))
         shown.end(ended)
-        abort(turn, setup, interruption.reason)
+        abort(turn, interruption.reason)
         return
     shown.end(ended)
     turn.emit(ran(command, ended, policy))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.turn.call import record_outputs
 from engine.turn.machine import Turn
 from engine.turn.replies import TurnFailed
-from engine.turn.setup import TurnSetup, accept
 from rollouts import events as ev
 
 ABORTED_MARKER = (
@@ -57,16 +56,13 @@ def fail(turn: Turn, failure: TurnFailed) -> None:
     turn.finish("failed")
 
 
-def abort(turn: Turn, setup: TurnSetup, reason: ev.AbortReason) -> None:
-    """Interrupted. Input the client heard acknowledged but the model never saw is kept (the reference drops it).
+def abort(turn: Turn, reason: ev.AbortReason) -> None:
+    """Interrupted; input that the model has not seen stays pending.
 
     The model is told only if it was the user who wanted it, not if another turn took the place of this one.
     """
     record_outputs(turn)
     turn.tell_model()
-    waiting, turn.pending = turn.pending, []
-    for user in waiting:
-        accept(turn, setup, user)
     if reason == "interrupted":
         turn.emit(aborted_marker())
     turn.emit(

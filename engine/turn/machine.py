@@ -216,6 +216,11 @@ class Machine:
         """Whether the turn has finished."""
         return self._main.done
 
+    @property
+    def pending(self) -> tuple[Submission, ...]:
+        """Input that the model has not seen yet."""
+        return tuple(self._turn.pending)
+
     def start(self) -> list[Effect]:
         """Run up to the first waits."""
         self._resume(self._main, None, None)

@@ -26,6 +26,8 @@ class TurnSetup(msgspec.Struct, frozen=True):
     context: ev.TurnContext
     context_window: int | None
     """Effective window of the model in tokens (spec token-usage 2)."""
+    earlier: tuple[Submission, ...] = ()
+    """Input of earlier turns that they did not take in; it comes first."""
     mode: str = "default"
     """Collaboration mode kind."""
     model: str = ""

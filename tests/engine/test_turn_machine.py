@@ -177,11 +177,12 @@ def test_steered_input_goes_into_one_further_request() -> None:
     assert world.outcome == "completed"
 
 
-def test_an_interrupt_keeps_input_that_the_model_never_saw() -> None:
+def test_input_that_the_model_never_saw_is_pending_after_an_interrupt() -> None:
     world = World()
     world.feed(Steer, submission("kept"))
     world.feed(Interrupt)
-    assert [m.message for m in world.events(ev.UserMessage)] == ["hi", "kept"]
+    assert [m.message for m in world.events(ev.UserMessage)] == ["hi"]
+    assert [user.shown.message for user in world.machine.pending] == ["kept"]
     assert isinstance(world.effects[-3].event, ev.Message)  # type: ignore[union-attr]
     assert isinstance(world.effects[-2].event, ev.TurnAborted)  # type: ignore[union-attr]
     assert world.outcome == "interrupted"

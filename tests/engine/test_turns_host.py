@@ -359,6 +359,67 @@ async def test_an_interrupt_ends_the_stream_and_the_turn(tmp_path: Path, model: 
         assert texts[3:] == ["and now"]
 
 
+async def interrupted_after(engine: Mocked, thread: str, *steered: str) -> None:
+    """A turn that is interrupted before the model has seen what was steered."""
+    turn = engine.open(thread, "go")
+    await heard(engine, "item/agentMessage/delta")
+    for text in steered:
+        await steer(engine, thread, turn, text)
+    engine.host.turns.interrupt(p.TurnInterruptParams(thread_id=thread, turn_id=turn), lambda: None)
+    assert (await engine.ended(turn)).status == "interrupted"
+    items = [note["item"] for note in engine.heard("item/completed") if note["item"]["type"] == "userMessage"]
+    assert [item["content"][0]["text"] for item in items] == ["go"], "clients may submit the rest again"
+
+
+@pytest.mark.parametrize(
+    ("later", "turns"),
+    [
+        ("something else", ["first", "second", "something else"]),
+        ("first\nsecond", ["first\nsecond"]),
+        ("second\nand more", ["first", "second\nand more"]),
+        ("the second", ["first", "second", "the second"]),
+    ],
+)
+async def test_what_an_interrupt_kept_from_the_model_goes_ahead_of_the_next_input(
+    tmp_path: Path, model: MockModel, later: str, turns: list[str]
+) -> None:
+    model.play(created(), *begun("half"), model.hold())
+    model.say("the answer")
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await interrupted_after(engine, thread, "first", "second")
+        await engine.play(thread, later)
+        assert said(engine.requests[1].json)[2:] == turns
+        items = [note["item"] for note in engine.heard("item/completed") if note["item"]["type"] == "userMessage"]
+        assert [item["content"][0]["text"] for item in items][1:] == turns
+        await engine.play(thread, "the end")
+        assert said(engine.requests[2].json)[2:] == [*turns, "the answer", "the end"]
+
+
+async def test_what_an_interrupt_kept_from_the_model_is_written_when_the_thread_ends(
+    tmp_path: Path, model: MockModel
+) -> None:
+    model.play(created(), *begun("half"), model.hold())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await interrupted_after(engine, thread, "first", "second")
+    async with mocked(tmp_path, model) as engine:
+        await engine.resume(thread)
+        await engine.play(thread, "third")
+        assert said(engine.requests[1].json)[2:] == ["first", "second", "third"]
+
+
+async def test_a_rollback_takes_back_what_an_interrupt_kept_from_the_model(tmp_path: Path, model: MockModel) -> None:
+    model.play(created(), *begun("half"), model.hold())
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        await interrupted_after(engine, thread, "first")
+        await engine.host.edits.rollback(p.ThreadRollbackParams(thread_id=thread, num_turns=1))
+        await engine.play(thread, "anew")
+        assert said(engine.requests[1].json)[-1:] == ["anew"]
+        assert "first" not in said(engine.requests[1].json)
+
+
 async def test_an_interrupt_ends_the_wait_for_a_retry(tmp_path: Path, model: MockModel) -> None:
     failure = {"code": "rate_limit_exceeded", "message": "Please try again in 3600s."}
     model.play(created(), {"type": "response.failed", "response": {"id": "resp_1", "error": failure}})

@@ -75,7 +75,7 @@ def compact_turn(turn: Turn, setup: TurnSetup) -> Script:
     try:
         yield from compact(turn, setup, mid_turn=False)
     except Interrupted as interruption:
-        abort(turn, setup, interruption.reason)
+        abort(turn, interruption.reason)
     except TurnFailed as failure:
         fail(turn, failure)
     else:

@@ -31,11 +31,13 @@ def regular(turn: Turn, setup: TurnSetup) -> Script:
         for line in setup.opening:
             turn.emit(line)
         turn.emit(setup.context)
+        for user in setup.earlier:
+            accept(turn, setup, user)
         if setup.input is not None:
             accept(turn, setup, setup.input)
         last_message = yield from _converse(turn, setup)
     except Interrupted as interruption:
-        abort(turn, setup, interruption.reason)
+        abort(turn, interruption.reason)
     except TurnFailed as failure:
         fail(turn, failure)
     else:

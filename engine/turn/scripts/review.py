@@ -39,7 +39,7 @@ def review(turn: Turn, setup: TurnSetup, entered: ev.EnteredReviewMode) -> Scrip
         said: str | None = yield Run(Spawn(turn.id, setup.input), _Relay(turn, setup).take)
     except Interrupted as interruption:
         _leave(turn, setup, None)
-        abort(turn, setup, interruption.reason)
+        abort(turn, interruption.reason)
         return
     _leave(turn, setup, parse(said) if said else None)
     turn.first_token_ms = None
