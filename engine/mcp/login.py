@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import anyio
 import httpx2
@@ -151,8 +151,8 @@ async def _callback(port: int) -> AsyncIterator[tuple[str, Callable[[], Awaitabl
     async def serve(stream: SocketStream) -> None:
         async with stream:
             target = await _target(stream)
-            given = dict(parse_qsl(urlsplit(target).query))
-            if urlsplit(target).path != CALLBACK_PATH or not ({"code", "error"} & set(given)):
+            given = dict(parse_qsl(target.query))
+            if target.path != CALLBACK_PATH or not ({"code", "error"} & set(given)):
                 await _answer(stream, HTTPStatus.BAD_REQUEST, "Invalid OAuth callback")
                 return
             refusal = _refusal(given)
@@ -187,22 +187,27 @@ def _refusal(given: dict[str, str]) -> str | None:
     return f"OAuth provider returned `{given['error']}`" + (f": {described}" if described else "")
 
 
-async def _target(stream: SocketStream) -> str:
+async def _target(stream: SocketStream) -> SplitResult:
     """The target of the one request on a connection; empty if there is none worth the name."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
         try:
             head += await stream.receive()
-        except anyio.EndOfStream:
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
             break
     words = head.split(b"\r\n", 1)[0].decode(errors="replace").split()
-    return words[1] if len(words) == 3 and words[0] == "GET" else ""
+    try:
+        return urlsplit(words[1] if len(words) == 3 and words[0] == "GET" else "")
+    except ValueError:
+        return urlsplit("")
 
 
 async def _answer(stream: SocketStream, status: HTTPStatus, text: str) -> None:
+    """Answer the one request on a connection; whoever made it may be gone."""
     body = text.encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=UTF-8\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    await stream.send(head.encode() + body)
+    with suppress(anyio.BrokenResourceError):
+        await stream.send(head.encode() + body)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import stat
+import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +218,20 @@ async def test_whatever_else_knocks_is_sent_away(tmp_path: Path, place: Served) 
         await until(lambda: running.sink.of("mcpServer/oauthLogin/completed"))
         [done] = running.sink.of("mcpServer/oauthLogin/completed")
     assert not done.success and done.error == "failed to handle OAuth callback" and not place.asked("/token")
+
+
+async def test_who_hangs_up_or_asks_for_nothing_ends_no_login(tmp_path: Path, place: Served) -> None:
+    async with engine(tmp_path, place) as running:
+        asked = await begin(running)
+        back = urlsplit(asked["redirect_uri"])
+        for head in (b"", b"GET /callb", b"GET //[ HTTP/1.1\r\n\r\n"):
+            with socket.create_connection((back.hostname or "", back.port or 0)) as knocking:
+                knocking.sendall(head)
+                knocking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert (await come_back(asked, code="CODE")).status_code == 200
+        await until(lambda: running.sink.of("mcpServer/oauthLogin/completed"))
+        [done] = running.sink.of("mcpServer/oauthLogin/completed")
+    assert done.success
 
 
 async def test_nobody_waits_for_a_user_for_ever(tmp_path: Path, place: Served) -> None:
