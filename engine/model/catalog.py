@@ -59,7 +59,7 @@ def load(path: Path) -> Catalog:
         models = _decode(path.read_bytes())
     except OSError as error:
         raise CatalogError(path, error.strerror or str(error)) from error
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # bytes that are no text too
         raise CatalogError(path, str(error)) from error
     if not models:
         raise CatalogError(path, "model_catalog_json must contain at least one model")

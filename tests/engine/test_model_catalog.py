@@ -212,10 +212,12 @@ def test_a_catalog_file_replaces_the_built_in_one(tmp_path: Path) -> None:
     assert found.find("gpt-5.4").used_fallback
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"models": []}', '{"models": [{"slug": 3}]}', None])
-def test_an_unusable_catalog_file_is_named(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b'{"models": []}', b'{"models": [{"slug": 3}]}', b'{"models": [{"slug": "\xff"}]}', None]
+)
+def test_an_unusable_catalog_file_is_named(tmp_path: Path, text: bytes | None) -> None:
     path = tmp_path / "catalog.json"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text)
     with pytest.raises(catalog.CatalogError, match=r"catalog\.json"):
         catalog.load(path)
