@@ -6,16 +6,13 @@ Only reads: login, logout and refresh change the file elsewhere. A file that can
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
 from engine.errors import BadRequest
 from engine.model.endpoint import Credentials
 from projections import protocol as p
-
-_CLAIMS = "https://api.openai.com/auth"
-_PROFILE = "https://api.openai.com/profile"
 
 Mode = Literal["apikey", "chatgpt", "chatgptAuthTokens", "agentIdentity"]
 
@@ -27,6 +24,23 @@ class Tokens(msgspec.Struct, frozen=True):
     access_token: str = ""
     refresh_token: str = ""
     account_id: str | None = None
+
+
+class _Profile(msgspec.Struct, frozen=True):
+    email: str | None = None
+
+
+class _Chatgpt(msgspec.Struct, frozen=True):
+    chatgpt_plan_type: str | None = None
+    chatgpt_account_id: str | None = None
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What the token of a ChatGPT login says of its owner."""
+
+    email: str | None = None
+    profile: _Profile | None = msgspec.field(name="https://api.openai.com/profile", default=None)
+    chatgpt: _Chatgpt | None = msgspec.field(name="https://api.openai.com/auth", default=None)
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -59,7 +73,9 @@ def credentials(auth: Auth | None) -> Credentials | None:
         return Credentials(bearer=auth.api_key)
     if auth.tokens is None:
         return None
-    account = auth.tokens.account_id or claims(auth.tokens.id_token).get(_CLAIMS, {}).get("chatgpt_account_id")
+    account = auth.tokens.account_id
+    if not account and (claimed := claims(auth.tokens.id_token).chatgpt):
+        account = claimed.chatgpt_account_id
     headers = {"chatgpt-account-id": account} if account else {}
     return Credentials(bearer=auth.tokens.access_token, headers=headers, chatgpt=True)
 
@@ -87,20 +103,20 @@ def read(auth: Auth | None, requires_openai_auth: bool) -> p.GetAccountResponse:
     return p.GetAccountResponse(account=account, requires_openai_auth=requires_openai_auth)
 
 
-def claims(token: str) -> dict[str, Any]:
-    """The claims of a JWT, unchecked: it was got over TLS, and its signature says nothing to us. Empty if broken."""
+def claims(token: str) -> Claims:
+    """The claims of a JWT, unchecked: it was got over TLS, and its signature says nothing to us. Empty if broken, or if
+    any is not of its type."""
     import jwt  # only logins have tokens to read
 
     try:
-        found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return {}
-    return found
+        return msgspec.convert(jwt.decode(token, options={"verify_signature": False}), Claims)
+    except (jwt.InvalidTokenError, msgspec.ValidationError):
+        return Claims()
 
 
-def plan_type(found: dict[str, Any]) -> p.PlanType:
+def plan_type(found: Claims) -> p.PlanType:
     """The plan in the claims; one that this version does not know, or none, is `unknown`."""
-    plan = found.get(_CLAIMS, {}).get("chatgpt_plan_type")
+    plan = found.chatgpt and found.chatgpt.chatgpt_plan_type
     known: tuple[p.PlanType, ...] = get_args(p.PlanType)
     return next((name for name in known if name == plan), "unknown")
 
@@ -111,7 +127,7 @@ def _account(auth: Auth) -> p.Account | None:
     if auth.tokens is None:
         return None
     found = claims(auth.tokens.id_token)
-    email = found.get("email") or found.get(_PROFILE, {}).get("email")
+    email = found.email or (found.profile and found.profile.email)
     if not email:
         raise BadRequest("email and plan type are required for chatgpt authentication")
     return p.ChatgptAccount(email=email, plan_type=plan_type(found))

@@ -92,4 +92,13 @@ def test_the_account_may_be_in_the_token_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["", "x", "a.b", "a.b.c"])
 def test_a_broken_token_has_no_claims(broken: str) -> None:
-    assert account.claims(broken) == {}
+    assert account.claims(broken) == account.Claims()
+
+
+@pytest.mark.parametrize("odd", [{AUTH: "x"}, {AUTH: {"chatgpt_account_id": 5}}, {"email": 5}])
+def test_claims_of_a_wrong_type_say_nothing(tmp_path: Path, odd: dict[str, Any]) -> None:
+    tokens = {"id_token": token(**odd), "access_token": "a"}
+    auth = login(tmp_path, tokens=tokens)
+    assert account.credentials(auth) == Credentials(bearer="a", chatgpt=True)
+    with pytest.raises(BadRequest, match="email and plan type are required"):
+        account.read(auth, True)
