@@ -16,7 +16,7 @@ from engine.storage import Place, Storage
 from projections import window_tail
 from rollouts import codec
 from rollouts import events as ev
-from rollouts.log import Log, LogError
+from rollouts.log import Log, LogError, Moved
 
 _GROUPS = (8, 4, 4, 4, 12)
 _FORMS = (32, 36)
@@ -68,6 +68,18 @@ class Opened(msgspec.Struct, frozen=True):
     place: Place
     log: Log
     meta: ev.SessionMeta
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is no longer where it was found.
+
+        :raises LogError: it cannot be looked at.
+        """
+        try:
+            self.log.end()
+        except Moved:
+            return True
+        return False
 
     def check_first(self) -> None:
         """Refuse to resume a file that does not begin with its meta, as the reference does; reading it is fine.

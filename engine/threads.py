@@ -220,8 +220,10 @@ class Threads:
                 self.drop(thread.id)
                 await thread.close()
                 thread = None
-            if thread is None:
+            if thread is None and not source.moved:
                 return await self._resume_cold(source, params, client)
+        if thread is None:  # put away while we waited
+            return await self.resume(params, client)
         if params.path is not None:
             self._check_active_path(thread.id, source.place.path)
         return await self._rejoin(thread, params, client)

@@ -8,7 +8,6 @@ import zstandard
 
 from engine.errors import BadRequest
 from projections import protocol as p
-from rollouts.log import LogError
 from tests.engine.harness import engine, make_home, until
 from tests.engine.homes import thread, thread_id
 
@@ -33,7 +32,7 @@ async def test_a_thread_is_not_resumed_while_it_is_put_away(tmp_path: Path) -> N
             await running.host.filing.archive(p.ThreadArchiveParams(thread_id=thread_id(1)))
 
         async def resume() -> None:
-            with pytest.raises(LogError, match="moved"):
+            with pytest.raises(BadRequest, match=f"no rollout found for thread id {thread_id(1)}"):
                 await running.resume(thread_id(1))
 
         tasks.start_soon(archive)
