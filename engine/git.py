@@ -1,4 +1,4 @@
-"""What git knows about a folder, for `session_meta` and the turn metadata.
+"""What git knows about a folder, for `session_meta`, the turn metadata and reviews.
 
 Asks the git program, with a time limit. A folder outside a repository, a missing program, a slow disk: all
 give less information, never an error, because no thread start may fail over it.
@@ -49,6 +49,16 @@ async def info(cwd: Path, limit: float = TIME_LIMIT) -> ev.GitInfo | None:
 async def inside(cwd: Path, limit: float = TIME_LIMIT) -> bool:
     """Whether `cwd` is in a repository, as far as git says so within `limit` seconds."""
     return await _git(cwd, limit, "rev-parse", "--git-dir") is not None
+
+
+async def merge_base(cwd: Path, branch: str, limit: float = TIME_LIMIT) -> str | None:
+    """Commit at which the work in `cwd` left a branch, or the upstream of that if it has gone on; `None` if unknown."""
+    if branch.startswith("-") or await _git(cwd, limit, "rev-parse", "--verify", "--quiet", branch) is None:
+        return None
+    upstream = await _git(cwd, limit, "rev-parse", "--abbrev-ref", "--symbolic-full-name", f"{branch}@{{upstream}}")
+    if upstream and await _git(cwd, limit, "rev-list", "--count", f"{branch}..{upstream}") not in (None, "0"):
+        branch = upstream
+    return await _git(cwd, limit, "merge-base", "HEAD", branch) or None
 
 
 async def workspace(cwd: Path, limit: float = TIME_LIMIT) -> tuple[str, Workspace] | None:

@@ -54,7 +54,6 @@ class Reviews:
             forked = notices.started(msgspec.structs.replace(fork.result.thread, forked_from_id=None))
         turn_id = self._threads.layout.new_id(self._clock.now())
         entered = ev.EnteredReviewMode(target=target, user_facing_hint=hint)
-        prompt = user_input([p.TextUserInput(text=_prompt(target))])
 
         async def begin() -> None:
             if isinstance(target, ev.BaseBranch) and not await git.inside(thread.settings.cwd):
@@ -65,8 +64,10 @@ class Reviews:
                 else:
                     thread.record([error], turn_id)
                 return
-            await thread.replace()
             settings = thread.settings
+            base = await git.merge_base(settings.cwd, target.branch) if isinstance(target, ev.BaseBranch) else None
+            prompt = user_input([p.TextUserInput(text=_prompt(target, base))])
+            await thread.replace()
             await thread.start(
                 turn_id,
                 settings,
@@ -114,9 +115,14 @@ def _hint(target: ev.ReviewTarget) -> str:
     return "current changes"
 
 
-def _prompt(target: ev.ReviewTarget) -> str:
-    """What the reviewer is asked."""
+def _prompt(target: ev.ReviewTarget, base: str | None) -> str:
+    """What the reviewer is asked; `base` is where the work left the branch, if that is known."""
     match target:
+        case ev.BaseBranch(branch=branch) if base is not None:
+            return (
+                f"Review what has changed against the branch '{branch}' since its merge base with this work, {base}: "
+                f"`git diff {base}` gives it. Give findings that can be acted on."
+            )
         case ev.BaseBranch(branch=branch):
             return (
                 f"Review what this branch changes against '{branch}'. Find the merge base with `git merge-base HEAD "

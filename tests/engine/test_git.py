@@ -49,6 +49,25 @@ async def test_a_detached_head_has_no_branch(repo: Path) -> None:
     assert await git.info(repo) == ev.GitInfo(commit_hash=run(repo, "rev-parse", "HEAD"))
 
 
+async def test_the_merge_base_with_a_branch_or_with_its_upstream_if_that_has_gone_on(repo: Path) -> None:
+    def commit(text: str) -> str:
+        run(repo, "commit", "--allow-empty", "-qm", text)
+        return run(repo, "rev-parse", "HEAD")
+
+    left = commit("one")
+    run(repo, "branch", "-q", "theirs")
+    run(repo, "branch", "-q", "-u", "theirs")
+    assert await git.merge_base(repo, "main") == left
+    run(repo, "checkout", "-q", "theirs")
+    later = commit("two")
+    run(repo, "checkout", "-q", "-b", "mine")
+    commit("three")
+    assert await git.merge_base(repo, "main") == later
+    assert await git.merge_base(repo, "theirs") == later
+    for unknown in ("nowhere", "--all"):
+        assert await git.merge_base(repo, unknown) is None
+
+
 async def test_the_workspace_of_the_turn_metadata(repo: Path) -> None:
     run(repo, "commit", "-q", "--allow-empty", "-m", "x")
     for name in ("origin", "up"):

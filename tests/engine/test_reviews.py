@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ CUSTOM = {"type": "custom", "instructions": "look at it"}
 def model() -> Iterator[MockModel]:
     with MockModel() as running:
         yield running
+
+
+def repository(folder: Path, branch: str) -> str:
+    """A repository with one commit; gives its hash."""
+    git = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@x"]
+    subprocess.run([*git, "init", "-q", "-b", branch], check=True)
+    subprocess.run([*git, "commit", "--allow-empty", "-qm", "one"], check=True)
+    return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 async def review(engine: Mocked, thread: str, target: Any = CUSTOM, **params: Any) -> p.ReviewStartResponse:
@@ -240,6 +249,22 @@ async def test_a_review_against_a_branch_needs_a_repository(tmp_path: Path, mode
         (error,) = engine.heard("error")
         assert error["error"]["message"] == f'"{tmp_path / "work"}" is not a git repository'
         assert engine.heard("turn/started") == []
+
+
+@pytest.mark.parametrize("branch", ["main", "nowhere"])
+async def test_a_review_against_a_branch_names_the_merge_base_if_there_is_one(
+    tmp_path: Path, model: MockModel, branch: str
+) -> None:
+    async with mocked(tmp_path, model) as engine:
+        thread = await engine.start()
+        base = repository(tmp_path / "work", "main")
+        started = await review(engine, thread, {"type": "baseBranch", "branch": branch})
+        await engine.ended(started.turn.id)
+        asked = engine.requests[0].json["input"][-1]["content"][0]["text"]
+        assert (f"git diff {base}" in asked, f"merge-base HEAD {branch}" in asked) == (
+            branch == "main",
+            branch != "main",
+        )
 
 
 async def test_an_unknown_thread_is_refused_before_an_empty_target(tmp_path: Path, model: MockModel) -> None:
