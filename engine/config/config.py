@@ -17,7 +17,7 @@ from engine.config.errors import ConfigError, os_error
 from engine.config.features import enabled, flags
 from engine.config.layers import SYSTEM_FILE, Layer, LayerKind, check, flag_layer, merge, merged, read_layer
 from engine.config.providers import Provider, providers
-from engine.config.schema import Table
+from engine.config.schema import PROFILE_KEYS, TOP_LEVEL, Table
 from engine.config.trust import DEFAULT_MARKERS, TrustLevel, project_root, trust_level
 
 DEFAULT_PROVIDER = "openai"
@@ -163,6 +163,7 @@ def _project_layers(home: Path, cwd: Path, root: Path) -> list[Layer]:
 
 
 def _profile(table: Table) -> Table:
+    """The settings of the chosen profile; what only the top level may set says nothing in it (observed)."""
     name = table.get("profile")
     if name is None:
         return {}
@@ -170,7 +171,7 @@ def _profile(table: Table) -> Table:
     if name not in profiles:
         raise ConfigError(f"config profile `{name}` not found")
     profile: Table = profiles[name]
-    return profile
+    return {key: value for key, value in profile.items() if key in PROFILE_KEYS or key not in TOP_LEVEL.keys}
 
 
 def _text_of(what: str, file: str | None) -> str | None:

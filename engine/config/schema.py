@@ -104,7 +104,7 @@ class Providers(msgspec.Struct, frozen=True):
 _FEATURE_TABLES = ("multi_agent_v2",)
 
 # What a profile may set as well as the top level.
-_MODEL_KEYS: dict[str, Kind] = {
+PROFILE_KEYS: dict[str, Kind] = {
     "model": Text(),
     "model_provider": Text(),
     "approval_policy": APPROVAL_POLICY,
@@ -121,14 +121,18 @@ _MODEL_KEYS: dict[str, Kind] = {
     "service_tier": Choice(("fast", "flex")),
     "web_search": Choice(("disabled", "cached", "live")),
     "chatgpt_base_url": Text(),
+    "experimental_use_freeform_apply_patch": Flag(),
+    "experimental_use_unified_exec_tool": Flag(),
+    "include_environment_context": Flag(),
+    "include_permissions_instructions": Flag(),
     "features": Section({name: Flag() for name in (*FEATURES, *ALIASES) if name not in _FEATURE_TABLES}),
 }
 
 TOP_LEVEL = Section(
     {
-        **_MODEL_KEYS,
+        **PROFILE_KEYS,
         "profile": Text(),
-        "profiles": TableOf(Section(_MODEL_KEYS)),
+        "profiles": TableOf(Section(PROFILE_KEYS)),
         "model_providers": Providers(TableOf(PROVIDER)),
         "model_context_window": Whole(),
         "model_auto_compact_token_limit": Whole(),
@@ -162,14 +166,10 @@ TOP_LEVEL = Section(
         ),
         "commit_attribution": Text(),
         "disable_paste_burst": Flag(),
-        "experimental_use_freeform_apply_patch": Flag(),
-        "experimental_use_unified_exec_tool": Flag(),
         "project_doc_max_bytes": Whole("usize"),
         "project_doc_fallback_filenames": ListOf(Text()),
         "project_root_markers": ListOf(Text()),
         "projects": TableOf(Section({"trust_level": Choice(TRUST_LEVELS)})),
-        "include_environment_context": Flag(),
-        "include_permissions_instructions": Flag(),
         "hide_agent_reasoning": Flag(),
         "show_raw_agent_reasoning": Flag(),
         "history": Section({"persistence": Choice(("save-all", "none")), "max_bytes": Whole("usize")}),

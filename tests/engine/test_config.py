@@ -95,6 +95,14 @@ def test_a_profile_lies_above_overrides_and_below_explicit_keys(home: Path, cwd:
     assert (explicit.model, explicit.service_tier) == ("d", None)
 
 
+def test_what_only_the_top_level_may_set_says_nothing_in_a_profile(home: Path, cwd: Path) -> None:
+    text = 'profile = "p"\n[profiles.p]\nproject_doc_max_bytes = 0\ninclude_environment_context = false\n'
+    text += "[profiles.p.sandbox_workspace_write]\nnetwork_access = true\n[profiles.p.mcp_servers.x]\ncommand = 'x'\n"
+    found = configured(home, cwd, text)
+    assert not found.workspace_write.network_access and "mcp_servers" not in found.table
+    assert found.project_doc_max_bytes == 32768 and not found.include_environment_context
+
+
 def test_the_profile_can_be_chosen_by_an_override(home: Path, cwd: Path) -> None:
     assert configured(home, cwd, '[profiles.p]\nmodel = "b"\n', {"profile": "p"}).model == "b"
 
