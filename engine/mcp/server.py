@@ -221,12 +221,13 @@ class Server:
 
     async def elicit(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the user for it; meanwhile its time stands still."""
-        for limit in self._limits:
+        held = list(self._limits)  # those of calls that begin meanwhile are not its business
+        for limit in held:
             limit.pause()
         try:
             return await self._watcher.elicit(self.name, params)
         finally:
-            for limit in self._limits:
+            for limit in held:
                 limit.resume()
 
     def tools_changed(self) -> None:
@@ -250,9 +251,7 @@ class _Limit:
         self._holds += 1
 
     def resume(self) -> None:
-        """Let it pass again; a limit that was not held is left as it is."""
-        if self._holds == 0:
-            return
+        """Let it pass again, once for each time it was held."""
         self._holds -= 1
         if self._holds == 0:
             self.scope.deadline = anyio.current_time() + self._left

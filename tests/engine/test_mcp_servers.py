@@ -15,7 +15,7 @@ import pytest
 
 from engine.mcp.config import ServerConfig, server
 from engine.mcp.errors import McpFailed
-from engine.mcp.server import Status
+from engine.mcp.server import Server, Status, _Limit
 from engine.mcp.servers import Servers
 
 PLAIN = str(Path(__file__).with_name("mcp_plain.py"))
@@ -316,6 +316,36 @@ async def test_while_the_user_thinks_the_time_of_a_call_stands_still(tmp_path: P
         answer = await call(servers, "ask")
     assert msgspec.json.decode(answer["content"][0]["text"]) == {"action": "accept", "content": {"why": "so"}}
     assert watcher.asked[0]["message"] == "Sure?"
+
+
+async def test_a_call_that_begins_while_the_user_thinks_is_held_by_later_questions_only(tmp_path: Path) -> None:
+    answers = {name: anyio.Event() for name in ("first", "second")}
+
+    class Slow(Watcher):
+        async def elicit(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            await answers[params["message"]].wait()
+            return {}
+
+    asking = Server(plain(tmp_path), {}, tmp_path, Slow())
+    ended = {name: anyio.Event() for name in answers}
+
+    async def ask(message: str) -> None:
+        await asking.elicit({"message": message})
+        ended[message].set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "first")
+        await anyio.wait_all_tasks_blocked()
+        call = _Limit(1000)
+        asking._limits.add(call)
+        tasks.start_soon(ask, "second")
+        await anyio.wait_all_tasks_blocked()
+        answers["first"].set()
+        await ended["first"].wait()
+        assert call.scope.deadline == float("inf")
+        answers["second"].set()
+        await ended["second"].wait()
+        assert call.scope.deadline < float("inf")
 
 
 # -- end
