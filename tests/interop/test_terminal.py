@@ -233,3 +233,20 @@ def test_interrupt_shell_compaction_and_an_edited_message(place: Place, model: M
         assert said[-1] == ("user", "the second question, edited")
         assert ("user", "the second question") not in said
         quit_(terminal)
+
+
+def test_what_is_said_during_a_turn_is_sent_at_once_on_an_interrupt(
+    place: Place, model: MockModel, engine: Engine
+) -> None:
+    with serving(engine, place) as server, Terminal(place, server.url) as terminal:
+        model.play(created(), *message("half an answer"), model.hold("for good"))
+        model.say("an answer to the hint")
+        terminal.say("a long question")
+        terminal.wait("half an answer")
+        terminal.say("a hint")
+        assert eventually(lambda: server.wire.results("turn/steer"), 20)
+        terminal.press("Escape")
+        terminal.wait("an answer to the hint")
+        assert conversation(asked(model)[-1].json["input"]).count(("user", "a hint")) == 1
+        assert eventually(lambda: len(server.wire.notifications("turn/completed")) == 2, 20)
+        quit_(terminal)
