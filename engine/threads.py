@@ -292,6 +292,8 @@ class Threads:
         settings = self._builder.settings(params, client.originator, stored(source.meta, None))
         settings = msgspec.structs.replace(settings, originator=client.originator, source="vscode")
         thread = await self._builder.new(settings, forked_from=source.meta.id)
+        if source.moved:  # meanwhile
+            source = self._fork_source(params)
         try:
             if is_large(source.log):
                 now = timestamp(self.clock.now())

@@ -43,6 +43,18 @@ async def test_a_thread_is_not_resumed_while_it_is_put_away(tmp_path: Path) -> N
         may_end.set()
 
 
+async def test_a_thread_is_not_forked_once_it_is_put_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread(make_home(tmp_path), 1)
+    async with engine(tmp_path) as running:
+
+        async def info(_: Path) -> None:
+            await running.host.filing.archive(p.ThreadArchiveParams(thread_id=thread_id(1)))
+
+        monkeypatch.setattr("engine.git.info", info)
+        with pytest.raises(BadRequest, match=f"no rollout found for thread id {thread_id(1)}"):
+            await running.fork(thread_id(1))
+
+
 async def test_an_archived_thread_takes_no_name_and_no_memory_mode(tmp_path: Path) -> None:
     path = thread(make_home(tmp_path), 1, archived=True)
     before = path.read_bytes()
